@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: GPL-2.0
+# What can be made, and with what: `make help`. Everything that is built lies under build/.
+
+prefix ?= /usr
+sbindir ?= $(prefix)/sbin
+mandir ?= $(prefix)/share/man
+completiondir ?= $(prefix)/share/bash-completion/completions
+DESTDIR ?=
+BUILD := $(CURDIR)/build
+
+# Headers that are installed: of the running kernel, else of every kernel that is supported.
+headers = $(wildcard /lib/modules/$(1)/build/Makefile /usr/src/linux-headers-$(1)/Makefile)
+running := $(shell uname -r)
+supported := $(sort $(patsubst /usr/src/linux-headers-%/Makefile,%,\
+	$(filter-out %-common/Makefile,$(wildcard /usr/src/linux-headers-6.1.*/Makefile /usr/src/linux-headers-6.12.*/Makefile))))
+KVER ?= $(if $(call headers,$(running)),$(running),$(supported))
+kernels := $(KVER)
+
+# Building for 6.12 with BTF wants pahole and a vmlinux; without either the module goes without BTF.
+kbuild_flags := CONFIG_DEBUG_INFO_BTF_MODULES=
+root := $(shell test "$$(id -u)" = 0 && test -e /etc/debian_version && echo yes)
+
+.PHONY: all help modules command install uninstall check check-unit check-core check-vm demo lab packages sparse clean
+
+all: modules command
+
+help:
+	@echo 'make [KVER=RELEASE]     module for the running kernel (else for all supported headers) and command'
+	@echo 'make modules KDIR=DIR   module for the kernel whose headers or build are in DIR'
+	@echo 'make install            module, command, manual pages, units, completion [DESTDIR= prefix=]'
+	@echo 'make check              unit tests, simulator, purity of the core, virtual machines'
+	@echo 'make check-unit | check-core | check-vm [RUN="NAME ..."] | demo | lab | sparse | clean'
+
+# ---- module ----
+
+# Kbuild writes beside the sources, so every kernel gets a copy of them of its own; cp -u keeps it incremental.
+define build_module
+	@test -n '$(2)' || { echo 'no kernel headers here: apt-get install linux-headers-amd64' >&2; exit 1; }
+	@mkdir -p $(BUILD)/kmod-$(1)
+	@cp -Rup kernel Kbuild $(BUILD)/kmod-$(1)/
+	+$(MAKE) -C $(2) M=$(BUILD)/kmod-$(1) $(kbuild_flags) $(3) modules
+endef
+kernel_dir = $(firstword $(dir $(call headers,$(1))))
+
+ifdef KDIR
+kernels := $(shell $(MAKE) -s -C $(KDIR) kernelrelease 2>/dev/null)
+kernel_dir = $(KDIR)
+endif
+
+modules: $(kernels:%=module-%)
+	@test -n '$(kernels)' || { echo 'no kernel headers here: apt-get install linux-headers-amd64' >&2; exit 1; }
+
+module-%: FORCE
+	$(call build_module,$*,$(call kernel_dir,$*),)
+
+sparse: $(kernels:%=sparse-%)
+
+sparse-%: FORCE
+	$(call build_module,$*,$(call kernel_dir,$*),W=1 C=2)
+
+FORCE:
+
+# ---- command ----
+
+command:
+	+$(MAKE) -C user BUILD=$(BUILD)
+
+# ---- install ----
+
+install: all
+	for release in $(kernels); do \
+		install -D -m 0644 $(BUILD)/kmod-$$release/braid.ko \
+			$(DESTDIR)/lib/modules/$$release/extra/braid.ko && \
+		{ test -n '$(DESTDIR)' || depmod $$release; } || exit 1; \
+	done
+	+$(MAKE) -C user BUILD=$(BUILD) DESTDIR=$(DESTDIR) prefix=$(prefix) sbindir=$(sbindir) mandir=$(mandir) \
+		completiondir=$(completiondir) install
+
+uninstall:
+	for release in $(kernels); do \
+		rm -f $(DESTDIR)/lib/modules/$$release/extra/braid.ko && \
+		{ test -n '$(DESTDIR)' || depmod $$release; } || exit 1; \
+	done
+	+$(MAKE) -C user DESTDIR=$(DESTDIR) prefix=$(prefix) sbindir=$(sbindir) mandir=$(mandir) \
+		completiondir=$(completiondir) uninstall
+
+# ---- tests ----
+
+# As root on Debian what is missing gets installed; elsewhere the tools that are missing are named by their users.
+packages:
+	$(if $(root),scripts/install-packages build test lab)
+
+check: packages
+	+$(MAKE) -k check-core check-unit check-vm
+
+check-core:
+	scripts/check-core
+
+check-unit:
+	+$(MAKE) -C tests/unit BUILD=$(BUILD) check
+	+$(MAKE) -C tests/sim BUILD=$(BUILD) check
+
+# The lab boots 6.1 and 6.12, whatever runs here.
+check-vm: command
+	+$(MAKE) modules KVER='$(supported)'
+	tests/vm/run $(RUN)
+
+demo: packages
+	+$(MAKE) command
+	+$(MAKE) modules KVER='$(supported)'
+	scripts/demo
+
+lab: packages
+	scripts/lab
+
+# ---- ----
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Payload buffers: pages that braid owns, so that what is checksummed, sent and written is the same memory [W2].
+ *
+ * Memory [L4]: the page allocator first, else one module-wide pool. A buffer takes many pages; two tasks that each
+ * hold half of the pool would wait for each other, so a buffer that needs the pool takes all its pages under one
+ * mutex: one task waits at a time, and it gets what those that finish give back.
+ * A page that a socket still references when the buffer goes is only dropped, and the pool gets a fresh page in its
+ * place as soon as the allocator has one; until then later allocations find the pool smaller, never empty for good,
+ * because a buffer whose pages are not referenced refills it.
+ */
+#include <linux/highmem.h>
+#include <linux/mempool.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include "buffer.h"
+#include "core/limits.h"
+
+enum {
+	POOL_BUFFERS = 8,
+	POOL_PAGES = 1024,
+	BUFFER_PAGES_MAX = IO_BYTES_MAX / PAGE_SIZE,
+};
+
+static mempool_t *struct_pool;
+static mempool_t *page_pool;
+static DEFINE_MUTEX(pool_mutex);
+
+int braid_buffer_init(void)
+{
+	BUILD_BUG_ON(POOL_PAGES < 2 * BUFFER_PAGES_MAX);
+	struct_pool = mempool_create_kmalloc_pool(POOL_BUFFERS, struct_size_t(struct braid_buffer, vec, BUFFER_PAGES_MAX));
+	if (!struct_pool)
+		return -ENOMEM;
+	page_pool = mempool_create_page_pool(POOL_PAGES, 0);
+	if (!page_pool) {
+		mempool_destroy(struct_pool);
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+void braid_buffer_exit(void)
+{
+	mempool_destroy(page_pool);
+	mempool_destroy(struct_pool);
+}
+
+/* A page that the socket still references must not be reused: its content would change under a retransmission. */
+static void page_release(struct page *page)
+{
+	if (page_ref_count(page) > 1)
+		put_page(page);
+	else
+		mempool_free(page, page_pool);
+}
+
+static void buffer_release(struct braid_buffer *buffer)
+{
+	u32 i;
+
+	for (i = 0; i < buffer->nr_pages; i++)
+		page_release(buffer->vec[i].bv_page);
+	if (buffer->pooled)
+		mempool_free(buffer, struct_pool);
+	else
+		kfree(buffer);
+}
+
+static struct braid_buffer *struct_alloc(u32 nr_pages, gfp_t gfp)
+{
+	struct braid_buffer *buffer = kmalloc(struct_size(buffer, vec, nr_pages), GFP_NOWAIT | __GFP_NOWARN);
+	bool pooled = !buffer;
+
+	if (pooled)
+		buffer = mempool_alloc(struct_pool, gfp);
+	if (buffer)
+		buffer->pooled = pooled;
+	return buffer;
+}
+
+static void add_page(struct braid_buffer *buffer, struct page *page)
+{
+	u32 done_bytes = buffer->nr_pages * PAGE_SIZE;
+
+	buffer->vec[buffer->nr_pages++] = (struct bio_vec) {
+		.bv_page = page,
+		.bv_len = min_t(u32, PAGE_SIZE, buffer->length_bytes - done_bytes),
+	};
+}
+
+struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
+{
+	u32 nr_pages = DIV_ROUND_UP(length_bytes, PAGE_SIZE);
+	struct braid_buffer *buffer = struct_alloc(nr_pages, gfp);
+	struct page *page;
+
+	if (!buffer)
+		return NULL;
+	refcount_set(&buffer->references, 1);
+	buffer->length_bytes = length_bytes;
+	buffer->crc = 0;
+	buffer->nr_pages = 0;
+	while (buffer->nr_pages < nr_pages) {
+		page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+		if (!page)
+			break;
+		add_page(buffer, page);
+	}
+	if (buffer->nr_pages == nr_pages)
+		return buffer;
+	if (!gfpflags_allow_blocking(gfp)) {
+		buffer_release(buffer);
+		return NULL;
+	}
+	mutex_lock(&pool_mutex);
+	while (buffer->nr_pages < nr_pages)
+		add_page(buffer, mempool_alloc(page_pool, gfp));
+	mutex_unlock(&pool_mutex);
+	return buffer;
+}
+
+void braid_buffer_get(struct braid_buffer *buffer)
+{
+	refcount_inc(&buffer->references);
+}
+
+void braid_buffer_put(struct braid_buffer *buffer)
+{
+	if (buffer && refcount_dec_and_test(&buffer->references))
+		buffer_release(buffer);
+}
+
+void braid_buffer_from_bio(struct braid_buffer *buffer, struct bio *bio)
+{
+	struct bvec_iter iter;
+	struct bio_vec from;
+	u32 offset_bytes = 0;
+
+	bio_for_each_segment(from, bio, iter) {
+		const u8 *source = bvec_kmap_local(&from);
+		u32 done_bytes = 0;
+
+		while (done_bytes < from.bv_len) {
+			u32 at = offset_bytes % PAGE_SIZE;
+			u32 part_bytes = min_t(u32, from.bv_len - done_bytes, PAGE_SIZE - at);
+			u8 *to = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+
+			memcpy(to + at, source + done_bytes, part_bytes);
+			kunmap_local(to);
+			done_bytes += part_bytes;
+			offset_bytes += part_bytes;
+		}
+		kunmap_local(source);
+	}
+	/* Over the copy, never over the submitter's pages: those may change between two readings [W2]. */
+	buffer->crc = braid_buffer_crc(buffer, 0, buffer->length_bytes);
+}
+
+void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio)
+{
+	struct bvec_iter iter;
+	struct bio_vec to;
+	u32 offset_bytes = 0;
+
+	bio_for_each_segment(to, bio, iter) {
+		u8 *target = bvec_kmap_local(&to);
+		u32 done_bytes = 0;
+
+		while (done_bytes < to.bv_len) {
+			u32 at = offset_bytes % PAGE_SIZE;
+			u32 part_bytes = min_t(u32, to.bv_len - done_bytes, PAGE_SIZE - at);
+			const u8 *from = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+
+			memcpy(target + done_bytes, from + at, part_bytes);
+			kunmap_local(from);
+			done_bytes += part_bytes;
+			offset_bytes += part_bytes;
+		}
+		flush_dcache_page(to.bv_page);
+		kunmap_local(target);
+	}
+}
+
+u32 braid_buffer_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
+{
+	u32 crc = 0;
+
+	while (length_bytes) {
+		u32 at = offset_bytes % PAGE_SIZE;
+		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
+		const u8 *from = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+
+		crc = core_crc32c(crc, from + at, part_bytes);
+		kunmap_local(from);
+		offset_bytes += part_bytes;
+		length_bytes -= part_bytes;
+	}
+	return crc;
+}

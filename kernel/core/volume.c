@@ -1,0 +1,900 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The control plane of a volume: dispatch of events, greetings, peers that come and go.
+ *
+ * What must hold here: [G5] a plan becomes effective only when both ends computed it from the same two greetings;
+ * [D1] a peer that leaves the stream gets every region of the activity log as dirty, in the same step; [L1] no
+ * state waits for anything but a named event (peer's frame, completion of a save, end of a session).
+ */
+#include "volume_internal.h"
+
+const char *volume_relation_name(enum volume_relation relation)
+{
+	static const char *const names[VOLUME_RELATIONS] = {
+		[VOLUME_OFF] = "off",
+		[VOLUME_ABSENT] = "absent",
+		[VOLUME_GREETING] = "greeting",
+		[VOLUME_WAITING] = "waiting",
+		[VOLUME_IN_SYNC] = "in-sync",
+		[VOLUME_SOURCE_ASKED] = "source-asked",
+		[VOLUME_SOURCE] = "source",
+		[VOLUME_TARGET_STARTING] = "target-starting",
+		[VOLUME_TARGET] = "target",
+		[VOLUME_JOINING] = "joining",
+		[VOLUME_SPLIT] = "split",
+		[VOLUME_REFUSED] = "refused",
+	};
+
+	return relation < VOLUME_RELATIONS ? names[relation] : "?";
+}
+
+const char *volume_refusal_name(enum volume_refusal refusal)
+{
+	static const char *const names[VOLUME_REFUSALS] = {
+		[VOLUME_OK] = "ok",
+		[VOLUME_REFUSED_NO_DISK] = "no-disk",
+		[VOLUME_REFUSED_STALE] = "stale",
+		[VOLUME_REFUSED_SYNCING] = "syncing",
+		[VOLUME_REFUSED_PEER_PRIMARY] = "peer-primary",
+		[VOLUME_REFUSED_UNREACHABLE] = "unreachable",
+		[VOLUME_REFUSED_BUSY] = "busy",
+		[VOLUME_REFUSED_NOT_PRIMARY] = "not-primary",
+		[VOLUME_REFUSED_NO_SPLIT] = "no-split",
+		[VOLUME_REFUSED_OTHER_SPLIT] = "other-split",
+		[VOLUME_REFUSED_IS_PRIMARY] = "is-primary",
+		[VOLUME_REFUSED_META] = "metadata-error",
+	};
+
+	return refusal < VOLUME_REFUSALS ? names[refusal] : "?";
+}
+
+/* ---- actions ---- */
+
+struct volume_action *step_emit(struct step *step, enum volume_action_type type)
+{
+	struct volume_actions *actions = step->actions;
+	/* The bound holds for every step; should it not, the last action is overwritten, never memory. */
+	u32 at = actions->nr < VOLUME_ACTIONS_MAX ? actions->nr++ : VOLUME_ACTIONS_MAX - 1;
+	struct volume_action *action = &actions->action[at];
+
+	memset(action, 0, sizeof(*action));
+	action->type = type;
+	action->node = NODE_NONE;
+	action->map_node = NODE_NONE;
+	return action;
+}
+
+struct volume_action *step_send(struct step *step, const struct volume_peer *peer, u8 frame_type)
+{
+	struct volume_action *action = step_emit(step, VOLUME_DO_SEND);
+
+	action->node = peer->node;
+	action->frame_type = frame_type;
+	return action;
+}
+
+void step_end_session(struct step *step, const struct volume_peer *peer, u8 reason)
+{
+	struct volume_action *action = step_emit(step, VOLUME_DO_END_SESSION);
+
+	action->node = peer->node;
+	action->reason = reason;
+}
+
+u32 step_save(struct step *step, bool maps_first)
+{
+	struct volume_action *action = step_emit(step, VOLUME_DO_SAVE_SUPER);
+
+	if (++step->volume->next_token == 0)
+		step->volume->next_token = 1;
+	action->token = step->volume->next_token;
+	action->maps_first = maps_first;
+	return action->token;
+}
+
+void step_changed(struct step *step)
+{
+	u32 i;
+
+	for (i = 0; i < step->actions->nr; i++)
+		if (step->actions->action[i].type == VOLUME_DO_CHANGED)
+			return;
+	step_emit(step, VOLUME_DO_CHANGED);
+}
+
+/* ---- peers and slots ---- */
+
+struct volume_peer *volume_peer(struct volume *volume, u8 node)
+{
+	struct volume_peer *peer;
+
+	for (peer = volume->peer; peer < volume->peer + REPLICAS_MAX; peer++)
+		if (peer->node == node && node != NODE_NONE)
+			return peer;
+	return NULL;
+}
+
+const struct volume_peer *volume_peer_const(const struct volume *volume, u8 node)
+{
+	return volume_peer((struct volume *)volume, node);
+}
+
+u32 volume_members(const struct volume *volume)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	return tail ? tail->members : 0;
+}
+
+bool volume_is_member(const struct volume *volume, u8 node)
+{
+	return node < NODES_MAX && (volume_members(volume) & NODE_BIT(node));
+}
+
+static void peer_reset(struct volume_peer *peer)
+{
+	peer->relation = VOLUME_OFF;
+	peer->up = false;
+	peer->greeted = false;
+	peer->confirmed = false;
+	peer->granted = false;
+	peer->greet_wanted = false;
+	peer->my_number = 0;
+	peer->judged_number = 0;
+	peer->sent_serial = 0;
+	peer->sent_flags = 0;
+}
+
+static void slot_take(struct volume_peer *peer, u8 node)
+{
+	peer_reset(peer);
+	peer->node = node;
+	peer->acks_pending = 0;
+}
+
+static bool slot_is_durable(const struct volume *volume, const struct volume_peer *peer)
+{
+	return volume->super.slot_node[peer - volume->peer] == peer->node;
+}
+
+/*
+ * The peer of @node; takes a free slot, or one that only announces the volume to a node without a replica. With @durable
+ * the slot's dirty map counts from now on (clean; the caller marks). NULL when REPLICAS_MAX replicas are known.
+ */
+struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durable)
+{
+	struct volume_peer *peer = volume_peer(volume, node), *at;
+
+	if (node >= NODES_MAX || node == volume->node)
+		return NULL;
+	for (at = volume->peer; !peer && at < volume->peer + REPLICAS_MAX; at++)
+		if (at->node == NODE_NONE) {
+			slot_take(at, node);
+			peer = at;
+		}
+	for (at = volume->peer; !peer && durable && at < volume->peer + REPLICAS_MAX; at++)
+		if (!slot_is_durable(volume, at) && at->relation <= VOLUME_ABSENT) {
+			slot_take(at, node);
+			peer = at;
+		}
+	if (peer && durable && !slot_is_durable(volume, peer)) {
+		volume->super.slot_node[peer - volume->peer] = node;
+		volume->super.replicas |= NODE_BIT(node);
+		dirty_clear_all(&peer->map);
+	}
+	return peer;
+}
+
+/* Replicas heard of for the first time: whoever is not in the in-sync set lacks everything, as far as is known here. */
+void volume_learn_replicas(struct volume *volume, u32 nodes)
+{
+	u8 node;
+
+	for (node = 0; node < NODES_MAX; node++) {
+		struct volume_peer *peer;
+
+		if (!(nodes & ~volume->super.replicas & NODE_BIT(node)) || node == volume->node)
+			continue;
+		peer = volume_need_slot(volume, node, true);
+		if (peer && !volume_is_member(volume, node))
+			dirty_mark_all(&peer->map);
+		volume_facts_changed(volume);
+	}
+}
+
+void volume_facts_changed(struct volume *volume)
+{
+	volume->facts_serial++;
+}
+
+void volume_greet_all(struct volume *volume)
+{
+	struct volume_peer *peer;
+
+	volume_facts_changed(volume);
+	for_each_peer(volume, peer)
+		peer->greet_wanted = peer->up;
+}
+
+static bool in_lockstep(const struct volume_peer *peer)
+{
+	return peer->relation >= VOLUME_IN_SYNC && peer->relation <= VOLUME_JOINING;
+}
+
+void volume_greet_others(struct volume *volume)
+{
+	struct volume_peer *peer;
+
+	volume_facts_changed(volume);
+	for_each_peer(volume, peer)
+		if (peer->up && !in_lockstep(peer))
+			peer->greet_wanted = true;
+}
+
+u32 volume_in_sync(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+	u32 mask = 0;
+
+	for_each_peer(volume, peer)
+		if (peer->relation == VOLUME_IN_SYNC)
+			mask |= NODE_BIT(peer->node);
+	return mask;
+}
+
+/* [D1] Every region still in the log becomes dirty for @peer: its volatile cache may be lost. */
+void volume_mark_log(struct volume *volume, struct volume_peer *peer)
+{
+	u32 slot, region;
+	bool any = false;
+
+	for (slot = actlog_next(&volume->log, 0, &region); slot != ACTLOG_NO_SLOT;
+	     slot = actlog_next(&volume->log, slot + 1, &region)) {
+		dirty_mark(&peer->map, (u64)region * ACTLOG_REGION_BYTES, ACTLOG_REGION_BYTES);
+		any = true;
+	}
+	if (any && volume_is_member(volume, peer->node))
+		volume->super.reconcile |= NODE_BIT(peer->node);
+}
+
+/* The relation ends, whatever it was; the peer gets no further writes. */
+void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation)
+{
+	struct volume *volume = step->volume;
+	u32 bit = NODE_BIT(peer->node);
+
+	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
+		step_emit(step, VOLUME_DO_RESYNC_STOP)->node = peer->node;
+	if (peer->relation == VOLUME_SOURCE_ASKED || peer->relation == VOLUME_SOURCE) {
+		volume->sync_source = NODE_NONE;
+		volume->adopting.token = 0;
+		volume_greet_others(volume);
+	}
+	if (volume->streaming & bit) {
+		core_trace(volume->super.volume_id, "peer leaves the stream -> logged regions dirty [D1]");
+		volume->streaming &= ~bit;
+		if (volume->role == VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC)
+			volume_mark_log(volume, peer);
+		step_save(step, false);
+		volume_proposal_lost(step, peer->node);
+		if (!volume_is_member(volume, peer->node))
+			step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
+		else if (peer->acks_pending)
+			volume->io_waits = true;
+	}
+	if (peer->relation != relation)
+		step_changed(step);
+	if (peer->relation == VOLUME_IN_SYNC)
+		volume_greet_others(volume);
+	peer->relation = relation;
+}
+
+void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+
+	if (peer->relation == VOLUME_IN_SYNC)
+		return;
+	if (peer->relation == VOLUME_TARGET)
+		step_emit(step, VOLUME_DO_RESYNC_STOP)->node = peer->node;
+	if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED) {
+		volume->sync_source = NODE_NONE;
+		volume->authority = peer->facts.authority;
+	} else if (peer->facts.authority < volume->authority) {
+		volume->authority = peer->facts.authority;
+	}
+	core_trace(volume->super.volume_id, "same generation, nothing differs -> in sync");
+	/*
+	 * [D2] Bits left from before the peer joined: by its own greeting or acknowledgement it is a complete member of
+	 * this generation. Bits that came from the log after a crash were cleared by the resync, or we would not be here.
+	 */
+	dirty_clear_all(&peer->map);
+	volume->super.reconcile &= ~NODE_BIT(peer->node);
+	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_peer == peer->node)
+		volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
+	volume->fresh = false;
+	peer->relation = VOLUME_IN_SYNC;
+	volume->streaming |= NODE_BIT(peer->node);
+	volume_greet_others(volume);
+	step_save(step, true);
+	step_emit(step, VOLUME_DO_GATE);
+	step_changed(step);
+}
+
+/* ---- greetings ---- */
+
+static bool is_dirty_for(const struct volume *volume, const struct volume_peer *peer)
+{
+	return peer->map.nr_set && slot_is_durable(volume, peer) &&
+	       (!volume_is_member(volume, peer->node) || (volume->super.reconcile & NODE_BIT(peer->node)));
+}
+
+static bool with_primary(const struct volume *volume)
+{
+	const struct volume_peer *primary = volume_peer_const(volume, volume->primary);
+
+	return primary && primary->relation == VOLUME_IN_SYNC;
+}
+
+static u32 greet_flags(const struct volume *volume, const struct volume_peer *peer)
+{
+	u32 flags = 0;
+
+	if (volume->role == VOLUME_PRIMARY)
+		flags |= WIRE_GREET_PRIMARY;
+	if (volume->disk == VOLUME_DISK_OK)
+		flags |= WIRE_GREET_DISK;
+	if (volume->super.flags & ONDISK_SYNCING)
+		flags |= WIRE_GREET_SYNCING;
+	if (volume->super.flags & ONDISK_YIELD)
+		flags |= WIRE_GREET_YIELD;
+	if (volume->super.flags & ONDISK_SPLIT)
+		flags |= WIRE_GREET_SPLIT;
+	if (peer->relation == VOLUME_IN_SYNC)
+		flags |= WIRE_GREET_IN_SYNC;
+	if (is_dirty_for(volume, peer))
+		flags |= WIRE_GREET_DIRTY;
+	if (with_primary(volume))
+		flags |= WIRE_GREET_WITH_PRIMARY;
+	return flags;
+}
+
+static void fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet)
+{
+	const struct ondisk_super *super = &volume->super;
+
+	memset(greet, 0, sizeof(*greet));
+	greet->volume_id = super->volume_id;
+	greet->replica_id = super->replica_id;
+	greet->volume_bytes = super->volume_bytes;
+	greet->granule_bytes = super->granule_bytes;
+	greet->actlog_parts = super->actlog_parts;
+	greet->number = peer->my_number;
+	greet->flags = peer->sent_flags;
+	greet->replicas = super->replicas;
+	greet->primary = volume->primary;
+	greet->sync_source = volume->sync_source;
+	greet->authority = volume->authority;
+	memcpy(greet->name, super->name, sizeof(greet->name));
+	greet->chain = super->chain;
+}
+
+static void evaluate(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+	struct volume_action *action;
+
+	if (!peer->greeted || !peer->my_number)
+		return;
+	fill_greet(volume, peer, &volume->scratch);
+	peer->plan = volume_plan(&volume->scratch, volume->node, &peer->facts, peer->node, &peer->verdict);
+	peer->judged_number = peer->facts.number;
+	peer->confirmed = false;
+	action = step_send(step, peer, WIRE_VERDICT);
+	action->frame.number = peer->my_number;
+	action->frame.your_number = peer->facts.number;
+	action->frame.verdict = (u8)peer->verdict;
+	action->frame.plan = (u8)peer->plan;
+}
+
+static void send_greet(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+
+	peer->greet_wanted = false;
+	peer->my_number++;
+	peer->sent_serial = volume->facts_serial;
+	peer->sent_flags = greet_flags(volume, peer);
+	step_send(step, peer, WIRE_GREET);
+	evaluate(step, peer);
+}
+
+static void enter_split(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+	struct generation ancestor = { 0 };
+	u64 id = lineage_split_id(&volume->super.chain, &peer->facts.chain);
+
+	volume_leave(step, peer, VOLUME_SPLIT);
+	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == id)
+		return;
+	core_trace(volume->super.volume_id, "both sides wrote since the ancestor -> split [G7]");
+	lineage_compare(&volume->super.chain, &peer->facts.chain, &ancestor);
+	volume->super.flags |= ONDISK_SPLIT;
+	volume->super.split_id = id;
+	volume->super.split_peer = peer->node;
+	volume->super.split_ancestor_id = ancestor.id;
+	volume->super.split_ancestor_number = ancestor.number;
+	step_save(step, false);
+	step_changed(step);
+}
+
+/* Both ends agree: do it, unless it is being done already. */
+static void act(struct step *step, struct volume_peer *peer)
+{
+	enum volume_relation relation = peer->relation;
+
+	switch (peer->plan) {
+	case VOLUME_PLAN_IN_SYNC:
+		volume_enter_in_sync(step, peer);
+		break;
+	case VOLUME_PLAN_I_AM_SOURCE:
+		if (relation != VOLUME_TARGET_STARTING && relation != VOLUME_TARGET &&
+		    relation != VOLUME_JOINING)
+			volume_leave(step, peer, VOLUME_WAITING);
+		break;
+	case VOLUME_PLAN_PEER_IS_SOURCE:
+		if (relation != VOLUME_SOURCE_ASKED && relation != VOLUME_SOURCE)
+			volume_leave(step, peer, VOLUME_WAITING);
+		break;
+	case VOLUME_PLAN_SPLIT:
+		enter_split(step, peer);
+		break;
+	case VOLUME_PLAN_WAIT_INCOMPLETE:
+	case VOLUME_PLAN_WAIT_PRIMARY:
+	case VOLUME_PLAN_WAIT_DISK:
+		volume_leave(step, peer, VOLUME_WAITING);
+		break;
+	case VOLUME_PLAN_REFUSE_UNRELATED:
+	case VOLUME_PLAN_REFUSE_TWO_PRIMARIES:
+	case VOLUME_PLAN_REFUSE_STALE_PRIMARY:
+	case VOLUME_PLAN_REFUSE_SIZE:
+	case VOLUME_PLANS:
+		volume_leave(step, peer, VOLUME_REFUSED);
+		break;
+	}
+}
+
+/* Peers that were in sync without us: after the writer is lost, whatever was in flight may differ between survivors [G6]. */
+static void primary_lost(struct step *step, u8 node)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	volume->primary = NODE_NONE;
+	volume_greet_others(volume);
+	if (!volume->log.nr_used)
+		return;
+	volume->authority = volume->node;
+	core_trace(volume->super.volume_id, "writer lost with regions in the log -> survivors compare them [G6]");
+	for_each_peer(volume, peer) {
+		if (slot_is_durable(volume, peer))
+			volume_mark_log(volume, peer);
+		if (peer->node == node || peer->relation < VOLUME_WAITING)
+			continue;
+		volume_leave(step, peer, VOLUME_GREETING);
+		peer->greet_wanted = true;
+	}
+	volume->resetting = true;
+	step_save(step, true);
+	step_emit(step, VOLUME_DO_LOG_RESET);
+}
+
+/* Who is primary decides who may be a source: every plan is made anew. */
+static void note_primary(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+
+	if (peer->facts.flags & WIRE_GREET_PRIMARY) {
+		if (volume->primary != peer->node && volume->role != VOLUME_PRIMARY) {
+			volume->primary = peer->node;
+			volume_greet_all(volume);
+		}
+	} else if (volume->primary == peer->node) {
+		volume->primary = NODE_NONE;
+		volume_greet_all(volume);
+	}
+}
+
+static void learn(struct step *step, u32 nodes)
+{
+	u32 before = step->volume->super.replicas;
+
+	volume_learn_replicas(step->volume, nodes);
+	if (step->volume->super.replicas != before)
+		step_save(step, true);
+}
+
+static void on_greet(struct step *step, struct volume_peer *peer, const struct wire_greet *greet)
+{
+	struct volume *volume = step->volume;
+	bool fresh = greet->number == 1 && peer->my_number > 0;
+
+	learn(step, greet->replicas | NODE_BIT(peer->node));
+	if (!slot_is_durable(volume, peer))
+		return;		/* more replicas than slots: it is not ours to keep track of */
+	if (fresh && peer->greeted)	/* the volume went down and came back within one session */
+		volume_leave(step, peer, VOLUME_GREETING);
+	peer->facts = *greet;
+	peer->greeted = true;
+	peer->granted = false;
+	if (peer->relation <= VOLUME_ABSENT) {
+		peer->relation = VOLUME_GREETING;
+		step_changed(step);
+	}
+	note_primary(step, peer);
+	if (volume->resetting || !volume->online)
+		return;
+	if (fresh || !peer->my_number || peer->sent_serial != volume->facts_serial ||
+	    (peer->sent_flags | WIRE_GREET_DIRTY) != (greet_flags(volume, peer) | WIRE_GREET_DIRTY))
+		send_greet(step, peer);
+	else
+		evaluate(step, peer);
+}
+
+static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)
+{
+	if (!peer->greeted || verdict->my_number != peer->facts.number || verdict->my_number != peer->judged_number ||
+	    verdict->your_number != peer->my_number)
+		return;		/* about greetings that were replaced meanwhile, or one not looked at during a log reset */
+	if (verdict->verdict != lineage_mirror(peer->verdict) ||
+	    verdict->plan != volume_plan_mirror(peer->plan)) {
+		core_trace(step->volume->super.volume_id, "the ends disagree -> session ends [G5]");
+		step_end_session(step, peer, WIRE_BYE_VERDICT);
+		return;
+	}
+	peer->confirmed = true;
+	act(step, peer);
+	step_changed(step);
+}
+
+/* ---- sessions ---- */
+
+static void peer_up(struct step *step, u8 node)
+{
+	struct volume_peer *peer = volume_need_slot(step->volume, node, false);
+
+	if (!peer)
+		return;
+	peer_reset(peer);
+	peer->up = true;
+	peer->relation = VOLUME_ABSENT;
+	peer->greet_wanted = true;
+	step_changed(step);
+}
+
+static void peer_lost(struct step *step, struct volume_peer *peer, enum volume_relation relation)
+{
+	struct volume *volume = step->volume;
+	u8 node = peer->node;
+
+	if (peer->relation == VOLUME_OFF)
+		return;
+	volume_leave(step, peer, relation);
+	peer->greeted = false;
+	peer->confirmed = false;
+	peer->granted = false;
+	if (volume->accepting.from == node)
+		volume->accepting.token = 0;
+	volume_command_peer_lost(step, node);
+	if (volume->primary == node)
+		primary_lost(step, node);
+	step_changed(step);
+}
+
+static void peer_down(struct step *step, struct volume_peer *peer)
+{
+	peer_lost(step, peer, VOLUME_OFF);
+	peer_reset(peer);
+}
+
+static void disk_failed(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	if (volume->disk != VOLUME_DISK_OK)
+		return;
+	core_trace(volume->super.volume_id, "local disk failed -> leaves the in-sync set");
+	volume->disk = VOLUME_DISK_FAILED;
+	for_each_peer(volume, peer)
+		if (volume->role != VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC)
+			if (peer->relation > VOLUME_GREETING)
+				volume_leave(step, peer, VOLUME_GREETING);
+	if (volume->role == VOLUME_PRIMARY)
+		volume->io_waits = true;
+	volume_greet_all(volume);
+	step_emit(step, VOLUME_DO_GATE);
+	step_changed(step);
+}
+
+/* ---- dispatch ---- */
+
+static void frame(struct step *step, const struct volume_event *event)
+{
+	struct volume_peer *peer = volume_peer(step->volume, event->node);
+
+	if (!peer || !peer->up)
+		return;
+	switch (event->frame_type) {
+	case WIRE_GREET:
+		on_greet(step, peer, &event->body->greet);
+		break;
+	case WIRE_VERDICT:
+		on_verdict(step, peer, &event->body->verdict);
+		break;
+	case WIRE_RECORD:
+	case WIRE_RECORD_ACK:
+		volume_record_frame(step, peer, event);
+		break;
+	case WIRE_PROMOTE_ASK:
+	case WIRE_PROMOTE_ANSWER:
+	case WIRE_RESOLVE:
+		volume_command_frame(step, peer, event);
+		break;
+	case WIRE_VOLUME_GONE:
+		peer_lost(step, peer, VOLUME_ABSENT);
+		break;
+	default:
+		volume_sync_frame(step, peer, event);
+		break;
+	}
+}
+
+static void super_saved(struct step *step, u32 token, bool ok)
+{
+	struct volume *volume = step->volume;
+
+	if (volume->proposal.active && volume->proposal.token == token)
+		volume_proposal_saved(step, ok);
+	if (volume->accepting.token == token)
+		volume_record_saved(step, ok);
+	if (volume->adopting.token == token)
+		volume_sync_adopted(step, ok);
+	if (volume->command.active && volume->command.token == token)
+		volume_command_saved(step, ok);
+}
+
+static void going_down(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer) {
+		if (!peer->up)
+			continue;
+		step_send(step, peer, WIRE_VOLUME_GONE);
+		volume_leave(step, peer, VOLUME_OFF);
+		peer_reset(peer);
+	}
+	volume->online = false;
+}
+
+static void log_was_reset(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	volume->resetting = false;
+	volume_greet_others(volume);
+	step_emit(step, VOLUME_DO_GATE);
+}
+
+static void with_peer(struct step *step, const struct volume_event *event)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, event->node);
+
+	if (!peer)
+		return;
+	switch (event->type) {
+	case VOLUME_EVENT_PEER_DOWN:
+		peer_down(step, peer);
+		break;
+	case VOLUME_EVENT_PEER_IO_FAILED:
+		if (volume->streaming & NODE_BIT(peer->node)) {
+			volume_leave(step, peer, VOLUME_GREETING);
+			peer->greet_wanted = true;
+		}
+		break;
+	case VOLUME_EVENT_RESYNC_DRY:
+		volume_resync_dry(step, peer);
+		break;
+	case VOLUME_EVENT_RESYNC_FAILED:
+		if (peer->relation == VOLUME_TARGET)
+			step_end_session(step, peer, WIRE_BYE_STUCK);
+		break;
+	default:
+		break;
+	}
+}
+
+/* What the event left to do, whatever it was. */
+static void settle(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	if (!volume->online || volume->resetting)
+		return;
+	volume_choose_source(step);
+	volume_try_propose(step);
+	for_each_peer(volume, peer)
+		if (peer->up && peer->greet_wanted)
+			send_greet(step, peer);
+}
+
+void volume_step(struct volume *volume, const struct volume_event *event, struct volume_actions *actions)
+{
+	struct step step = { volume, actions, event->random };
+
+	actions->nr = 0;
+	switch (event->type) {
+	case VOLUME_EVENT_ONLINE:
+		volume->online = true;
+		step_changed(&step);
+		break;
+	case VOLUME_EVENT_PEER_UP:
+		peer_up(&step, event->node);
+		break;
+	case VOLUME_EVENT_FRAME:
+		frame(&step, event);
+		break;
+	case VOLUME_EVENT_SUPER_SAVED:
+		super_saved(&step, event->token, event->ok);
+		break;
+	case VOLUME_EVENT_LOG_RESET:
+		log_was_reset(&step);
+		break;
+	case VOLUME_EVENT_DISK_FAILED:
+		disk_failed(&step);
+		break;
+	case VOLUME_EVENT_IO_WAITS:
+		volume->io_waits = true;
+		if (volume_generation_fits(volume) && !volume->proposal.active) {
+			volume->io_waits = false;
+			step_emit(&step, VOLUME_DO_GATE);
+		}
+		break;
+	case VOLUME_EVENT_PROMOTE:
+	case VOLUME_EVENT_PROMOTE_CANCEL:
+	case VOLUME_EVENT_DEMOTE:
+	case VOLUME_EVENT_RESOLVE:
+	case VOLUME_EVENT_FORGET:
+		volume_command(&step, event);
+		break;
+	case VOLUME_EVENT_GOING_DOWN:
+		going_down(&step);
+		break;
+	default:
+		with_peer(&step, event);
+		break;
+	}
+	settle(&step);
+}
+
+static void fill_verdict(const struct volume *volume, const struct volume_action *action, struct wire_verdict *body)
+{
+	body->volume_id = volume->super.volume_id;
+	body->my_number = action->frame.number;
+	body->your_number = action->frame.your_number;
+	body->verdict = action->frame.verdict;
+	body->plan = action->frame.plan;
+}
+
+static void fill_record(const struct volume *volume, const struct volume_action *action, struct wire_record *body)
+{
+	const struct generation *record = lineage_find(&volume->super.chain, action->frame.value);
+
+	body->volume_id = volume->super.volume_id;
+	body->serial = action->frame.serial;
+	if (record)
+		body->record = *record;
+}
+
+void volume_fill(const struct volume *volume, const struct volume_action *action, union wire_body *body)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, action->node);
+	u64 id = volume->super.volume_id;
+
+	memset(body, 0, sizeof(*body));
+	switch (action->frame_type) {
+	case WIRE_GREET:
+		if (peer)
+			fill_greet(volume, peer, &body->greet);
+		break;
+	case WIRE_VERDICT:
+		fill_verdict(volume, action, &body->verdict);
+		break;
+	case WIRE_RECORD:
+		fill_record(volume, action, &body->record);
+		break;
+	case WIRE_RECORD_ACK:
+		body->record_ack.volume_id = id;
+		body->record_ack.serial = action->frame.serial;
+		body->record_ack.ok = action->frame.ok;
+		break;
+	case WIRE_PROMOTE_ASK:
+	case WIRE_PROMOTE_ANSWER:
+		body->promote.volume_id = id;
+		body->promote.serial = action->frame.serial;
+		body->promote.granted = action->frame.ok;
+		body->promote.reason = action->frame.why;
+		break;
+	case WIRE_SYNC_ACCEPT:
+		body->accept.volume_id = id;
+		body->accept.chain = volume->super.chain;
+		break;
+	default:
+		body->volume.volume_id = id;
+		body->volume.value = action->frame.value;
+		body->volume.node = NODE_NONE;
+		break;
+	}
+}
+
+/* ---- start ---- */
+
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct dirty_pool *pool,
+		 struct dirty_entry *const entries[REPLICAS_MAX])
+{
+	u32 slot;
+
+	volume->super = *super;
+	volume->node = node;
+	volume->role = VOLUME_SECONDARY;
+	volume->disk = VOLUME_DISK_OK;
+	volume->primary = NODE_NONE;
+	volume->sync_source = NODE_NONE;
+	volume->authority = node;
+	volume->proposal.adding = NODE_NONE;
+	volume->accepting.from = NODE_NONE;
+	volume->adopting.from = NODE_NONE;
+	volume->facts_serial = 1;
+	for (slot = 0; slot < REPLICAS_MAX; slot++) {
+		struct volume_peer *peer = &volume->peer[slot];
+
+		peer_reset(peer);
+		peer->node = super->slot_node[slot];
+		dirty_init(&peer->map, pool, entries[slot], super->volume_bytes, super->granule_bytes);
+	}
+}
+
+void volume_log_found(struct volume *volume, u32 region)
+{
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer) {
+		dirty_mark(&peer->map, (u64)region * ACTLOG_REGION_BYTES, ACTLOG_REGION_BYTES);
+		if (volume_is_member(volume, peer->node))
+			volume->super.reconcile |= NODE_BIT(peer->node);
+	}
+}
+
+void volume_log_lost(struct volume *volume)
+{
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer) {
+		dirty_mark_all(&peer->map);
+		if (volume_is_member(volume, peer->node))
+			volume->super.reconcile |= NODE_BIT(peer->node);
+	}
+}
+
+void volume_written_found(struct volume *volume, u64 generation_id)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	if (tail && tail->id == generation_id)
+		lineage_mark_written(&volume->super.chain);
+}

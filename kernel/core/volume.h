@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One volume on one node: every decision about roles, generations, who is in sync, who must
+ * acknowledge a write, who resyncs whom [G] [W4] [D] [R].
+ *
+ * Control plane: volume_step(volume, event, actions). Steps of one volume never run concurrently and the
+ * actions of one step are carried out, in order, before the next step. Data plane: the small volume_* calls at
+ * the end of this file and those of actlog.h and dirty.h. Both run under the volume's lock (a spinlock in the
+ * module): a step is bounded and touches memory only.
+ *
+ * Node sets are u32 masks by node id. A peer is indexed by its dirty-map slot (0..REPLICAS_MAX-1).
+ *
+ * Relations between two replicas (one session per node pair; restarts with every session):
+ *
+ *   OFF -> ABSENT -> GREETING -> { WAITING | IN_SYNC | SPLIT | REFUSED
+ *                                | SOURCE_ASKED -> SOURCE -> IN_SYNC            (we are the target)
+ *                                | TARGET_STARTING -> TARGET -> JOINING -> IN_SYNC } (we are the source)
+ *
+ * GREETING: both send GREET (all facts, numbered), each computes volume_plan() from the two newest greetings and
+ * sends VERDICT with both numbers; a matching VERDICT of the peer makes the plan effective [G5] [I9]. Changed facts
+ * are greeted again; an IN_SYNC pair agrees on new generations with RECORD / RECORD_ACK instead.
+ */
+#ifndef BRAID_CORE_VOLUME_H
+#define BRAID_CORE_VOLUME_H
+
+#include "actlog.h"
+#include "dirty.h"
+#include "lineage.h"
+#include "ondisk.h"
+#include "wire.h"
+
+enum volume_role {
+	VOLUME_SECONDARY,
+	VOLUME_PRIMARY,
+};
+
+enum volume_disk {
+	VOLUME_DISK_NONE,	/* detached */
+	VOLUME_DISK_OK,
+	VOLUME_DISK_FAILED,	/* given up after an error */
+};
+
+enum volume_relation {
+	VOLUME_OFF,		/* no session */
+	VOLUME_ABSENT,		/* session, but the peer has not greeted for this volume */
+	VOLUME_GREETING,
+	VOLUME_WAITING,		/* nothing to do for now; see why */
+	VOLUME_IN_SYNC,
+	VOLUME_SOURCE_ASKED,	/* we sent SYNC_START */
+	VOLUME_SOURCE,		/* the peer resyncs us */
+	VOLUME_TARGET_STARTING,	/* the peer sends what it knows to differ */
+	VOLUME_TARGET,		/* we resync the peer; it gets our writes */
+	VOLUME_JOINING,		/* the record that adds the peer is under way */
+	VOLUME_SPLIT,		/* [G7] */
+	VOLUME_REFUSED,		/* see why */
+	VOLUME_RELATIONS,
+};
+
+/* What two replicas do with each other: one total function of both greetings, mirrored at the other end. */
+enum volume_plan {
+	VOLUME_PLAN_IN_SYNC,
+	VOLUME_PLAN_I_AM_SOURCE,
+	VOLUME_PLAN_PEER_IS_SOURCE,
+	VOLUME_PLAN_WAIT_INCOMPLETE,	/* neither holds everything */
+	VOLUME_PLAN_WAIT_PRIMARY,	/* a primary elsewhere has to be the source */
+	VOLUME_PLAN_WAIT_DISK,		/* one of them has no disk */
+	VOLUME_PLAN_SPLIT,
+	VOLUME_PLAN_REFUSE_UNRELATED,
+	VOLUME_PLAN_REFUSE_TWO_PRIMARIES,
+	VOLUME_PLAN_REFUSE_STALE_PRIMARY,	/* the target is primary */
+	VOLUME_PLAN_REFUSE_SIZE,
+	VOLUME_PLANS,
+};
+
+const char *volume_relation_name(enum volume_relation relation);
+const char *volume_plan_name(enum volume_plan plan);
+enum volume_plan volume_plan_mirror(enum volume_plan plan);
+/* @verdict receives lineage_compare(mine, peer). */
+enum volume_plan volume_plan(const struct wire_greet *mine, u8 my_node, const struct wire_greet *peer, u8 peer_node,
+			     enum lineage_verdict *verdict);
+
+/* Why a command is refused. Stable: shown to users as codes (uapi) and on the wire. */
+enum volume_refusal {
+	VOLUME_OK = 0,
+	VOLUME_REFUSED_NO_DISK,		/* no working disk here */
+	VOLUME_REFUSED_STALE,		/* [G4] not in the in-sync set of the newest generation known */
+	VOLUME_REFUSED_SYNCING,		/* content is half-synced */
+	VOLUME_REFUSED_PEER_PRIMARY,	/* nodes: the primary */
+	VOLUME_REFUSED_UNREACHABLE,	/* nodes: members of the in-sync set that cannot be asked [G8] */
+	VOLUME_REFUSED_BUSY,		/* another change is under way; try again */
+	VOLUME_REFUSED_NOT_PRIMARY,
+	VOLUME_REFUSED_NO_SPLIT,	/* nothing to resolve */
+	VOLUME_REFUSED_OTHER_SPLIT,	/* the split id is not this one */
+	VOLUME_REFUSED_IS_PRIMARY,	/* the losing side is primary: demote it first */
+	VOLUME_REFUSED_META,		/* metadata could not be written */
+	VOLUME_REFUSALS,
+};
+
+const char *volume_refusal_name(enum volume_refusal refusal);
+
+enum volume_event_type {
+	VOLUME_EVENT_ONLINE,		/* attach finished: the log on disk is empty, sessions may be used */
+	VOLUME_EVENT_PEER_UP,		/* node: session authenticated (once per session) */
+	VOLUME_EVENT_PEER_DOWN,		/* node: session ended; nothing of it arrives any more */
+	VOLUME_EVENT_FRAME,		/* node, frame_type, body (of a volume's control plane; decoded and checked) */
+	VOLUME_EVENT_SUPER_SAVED,	/* token, ok */
+	VOLUME_EVENT_LOG_RESET,		/* ok: what VOLUME_DO_LOG_RESET wanted is done */
+	VOLUME_EVENT_DISK_FAILED,
+	VOLUME_EVENT_PEER_IO_FAILED,	/* node: answered a write or flush with an error */
+	VOLUME_EVENT_IO_WAITS,		/* I/O waits at the gate (volume_gate() said WAIT) or on a lost member */
+	VOLUME_EVENT_RESYNC_DRY,	/* node: the resync found nothing dirty and everything proven */
+	VOLUME_EVENT_RESYNC_FAILED,	/* node: the resync cannot go on (local read error) */
+	VOLUME_EVENT_PROMOTE,		/* force, nodes (peer_down) */
+	VOLUME_EVENT_PROMOTE_CANCEL,	/* the caller went away or its deadline passed */
+	VOLUME_EVENT_DEMOTE,		/* no opener, nothing in flight, log reset done */
+	VOLUME_EVENT_RESOLVE,		/* value: split id; node: the winner (this node or the split peer) */
+	VOLUME_EVENT_FORGET,		/* node: its replica is gone for good */
+	VOLUME_EVENT_GOING_DOWN,	/* tell the peers; the disk is detached after this step */
+};
+
+struct volume_event {
+	enum volume_event_type type;
+	u8 node;
+	u8 frame_type;
+	bool ok;
+	bool force;
+	u32 token;
+	u32 nodes;
+	u64 value;
+	const union wire_body *body;
+	u64 random;	/* fresh random number, never 0: ids of new records */
+};
+
+enum volume_action_type {
+	VOLUME_DO_SEND,		/* node, frame_type: control frame; body from volume_fill() */
+	VOLUME_DO_SEND_RANGES,	/* to node: what map_node lacks (with_log: and the regions in the activity log), RANGES
+				 * frames then RANGES_END */
+	VOLUME_DO_SAVE_SUPER,	/* token; maps_first: all unsaved dirty bits before. Answer: SUPER_SAVED. Later saves may absorb
+				 * earlier ones as long as every token is answered in order. */
+	VOLUME_DO_LOG_RESET,	/* flush the local disk, make all dirty bits durable, empty the activity log (regions with a
+				 * local write in flight: when it ended), commit it. Answer: LOG_RESET. */
+	VOLUME_DO_RELEASE,	/* requests that wait for node: go on without it (volume_released() for each) */
+	VOLUME_DO_GATE,		/* try again what waits at the gate */
+	VOLUME_DO_RESYNC_START,	/* node */
+	VOLUME_DO_RESYNC_STOP,	/* node: no RESYNC_DRY for an earlier start arrives after this */
+	VOLUME_DO_END_SESSION,	/* node, reason (enum wire_bye_reason) */
+	VOLUME_DO_COMMAND_DONE,	/* the pending PROMOTE, RESOLVE, DEMOTE or FORGET ended: refusal, nodes */
+	VOLUME_DO_CHANGED,	/* status changed: tell listeners, wake who waits for a state */
+};
+
+struct volume_action {
+	enum volume_action_type type;
+	u8 node;
+	u8 frame_type;
+	u8 map_node;
+	u8 reason;
+	bool with_log;
+	bool maps_first;
+	u32 token;
+	u32 nodes;
+	enum volume_refusal refusal;
+	struct {		/* what volume_fill() needs for this frame */
+		u32 number, your_number, serial;
+		u8 verdict, plan, ok, why;
+		u64 value;
+	} frame;
+};
+
+enum { VOLUME_ACTIONS_MAX = 8 * REPLICAS_MAX };
+
+struct volume_actions {
+	u32 nr;
+	struct volume_action action[VOLUME_ACTIONS_MAX];
+};
+
+struct volume_peer {
+	u8 node;		/* NODE_NONE: slot not used */
+	enum volume_relation relation;
+	bool up;
+	bool greeted;		/* facts are valid */
+	bool confirmed;		/* plan is agreed by both ends */
+	bool granted;		/* we granted its promotion and wait for its greeting */
+	bool greet_wanted;	/* facts changed that this peer has to know */
+	u32 my_number;		/* greeting sent last, 0 none */
+	u32 judged_number;	/* the peer's greeting that plan and verdict were computed from */
+	u32 sent_serial;	/* facts_serial of that greeting */
+	u32 sent_flags;		/* flags of that greeting */
+	enum lineage_verdict verdict;
+	enum volume_plan plan;
+	u32 acks_pending;	/* requests in flight that wait for this peer */
+	struct dirty_map map;	/* what the peer lacks */
+	struct wire_greet facts;	/* its newest greeting */
+};
+
+struct volume {
+	struct ondisk_super super;	/* durable facts as they are in memory; chain included */
+	struct actlog log;
+	struct volume_peer peer[REPLICAS_MAX];
+	u8 node;		/* this node */
+	enum volume_role role;
+	enum volume_disk disk;
+	bool online;
+	bool fresh;		/* a new replica in its first resync */
+	bool resetting;		/* LOG_RESET under way: no greetings until it ended */
+	u8 primary;		/* node that is primary as far as we know, or NODE_NONE */
+	u8 sync_source;		/* node that resyncs us or was asked to, or NODE_NONE */
+	u8 authority;		/* whose copy this is where logs differed after a crash: this node or a former source */
+	u32 facts_serial;	/* counts changes of what a greeting says */
+	u32 streaming;		/* peers that get every write and must acknowledge it (IN_SYNC, TARGET, JOINING) */
+	u32 next_token;
+	struct {
+		bool active;
+		bool saved;
+		u32 token, serial;
+		u32 waiting;	/* acks outstanding */
+		u8 adding;	/* node or NODE_NONE */
+	} proposal;
+	struct {		/* RECORD of another node that is being made durable */
+		u8 from;
+		u32 token, serial;
+		bool joined;
+	} accepting;
+	struct {
+		u8 from;	/* SYNC_ACCEPT being made durable */
+		u32 token;
+	} adopting;
+	struct {		/* administrator's command under way */
+		enum volume_event_type type;	/* PROMOTE or RESOLVE; 0 is not among them */
+		bool active;
+		bool force;
+		u32 serial;
+		u32 waiting;
+		u32 token;
+	} command;
+	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */
+	u32 in_flight;		/* writes, discards, flushes admitted and not ended */
+	u64 resync_clears;	/* granules cleared by proof since attach, for status */
+	bool io_waits;		/* I/O waits at the gate for a generation */
+	struct wire_greet scratch;	/* own facts, for volume_plan() */
+};
+
+/*
+ * Fresh volume from a decoded superblock. The glue has initialised volume->log and each peer's map memory is given here:
+ * @entries: REPLICAS_MAX arrays of dirty_entries_needed(). Then the glue loads index and pages into
+ * volume->peer[slot].map, then calls volume_log_found() for each region that the activity log on disk names
+ * (or volume_log_lost() when it is unreadable), then saves maps and superblock, empties the log, posts ONLINE.
+ */
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct dirty_pool *pool,
+		 struct dirty_entry *const entries[REPLICAS_MAX]);
+/* [G6] After a crash: the region may differ on any other replica. */
+void volume_log_found(struct volume *volume, u32 region);
+void volume_log_lost(struct volume *volume);
+/* The generation that an activity log block marks as written [G2]. */
+void volume_written_found(struct volume *volume, u64 generation_id);
+
+/* The one door. @actions is overwritten. */
+void volume_step(struct volume *volume, const struct volume_event *event, struct volume_actions *actions);
+/* Body of a VOLUME_DO_SEND, before the next step. */
+void volume_fill(const struct volume *volume, const struct volume_action *action, union wire_body *body);
+
+/* ---- data plane, under the volume's lock ---- */
+
+enum volume_gate {
+	VOLUME_GATE_OPEN,
+	VOLUME_GATE_WAIT,	/* queue it, post IO_WAITS, retry on VOLUME_DO_GATE */
+	VOLUME_GATE_FAIL,	/* no replica can take it: end with an I/O error */
+};
+
+/* May a write (or discard, zeroes, flush) of the primary be submitted now? */
+enum volume_gate volume_gate_write(const struct volume *volume);
+enum volume_gate volume_gate_read(const struct volume *volume);
+/* Node to read from: this node, or an in-sync peer, or NODE_NONE. @failed: nodes that failed this read. */
+u8 volume_read_from(const struct volume *volume, u32 failed);
+
+/* Fate of one write, discard or flush of the primary. */
+struct volume_ack {
+	u32 pending;	/* nodes whose acknowledgement is outstanding, this one included while local I/O runs */
+	u32 nodes;	/* all that it went to at submission */
+	bool local_failed;
+};
+
+/*
+ * Gate was open: who gets it? Sets ack->pending = streaming peers (| this node if its disk works). For writes
+ * (@length_bytes > 0) marks what the replicas that do not get it miss [D1]: already complete when this returns.
+ */
+void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_bytes, u32 length_bytes);
+/* One acknowledgement. True when it was the last one: the request ends (volume_end()). */
+bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node);
+void volume_end(struct volume *volume, const struct volume_ack *ack);
+/* Is @node waited for? */
+static inline bool volume_waits_for(const struct volume_ack *ack, u8 node)
+{
+	return ack->pending >> node & 1;
+}
+
+/* Another node's write arrives here: may it be applied? (relation, range, role; [I20]) The glue ends the session if not. */
+bool volume_may_apply(const struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
+/* Marks the bits of replicas that are not in the in-sync set [D1]; call when applying, under the same lock hold. */
+void volume_apply(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
+/*
+ * Resync data of @from is about to be written: marks what other members may differ in from now on [I5]. Same lock hold as
+ * volume_may_resync().
+ */
+void volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
+/* May @from ask this replica for data (READ, DIGESTS, RESYNC_DATA)? */
+bool volume_may_read(const struct volume *volume, u8 from);
+bool volume_may_resync(const struct volume *volume, u8 from);
+
+/* [G2] The tail is not marked written yet: the request must wait for the next log commit, which carries the mark. */
+bool volume_mark_wanted(const struct volume *volume);
+/* Id to put into the log blocks of a commit; when that commit is durable: volume_marked(id). */
+u64 volume_mark_id(const struct volume *volume);
+void volume_marked(struct volume *volume, u64 generation_id);
+
+void volume_quiesce(struct volume *volume);	/* closes the gate for new writes; nests */
+void volume_unquiesce(struct volume *volume);
+
+/* Peer of @node, or NULL when it has no slot. */
+struct volume_peer *volume_peer(struct volume *volume, u8 node);
+const struct volume_peer *volume_peer_const(const struct volume *volume, u8 node);
+/* Are all replicas in sync, or what is the worst: for status and `wait`. */
+bool volume_healthy(const struct volume *volume);
+/* Is this replica in the in-sync set of the newest generation known, complete and with a disk? [G4] */
+bool volume_up_to_date(const struct volume *volume);
+/* Would PROMOTE be refused now? nodes: see enum volume_refusal. Does not change anything. */
+enum volume_refusal volume_promote_check(const struct volume *volume, bool force, u32 peer_down, u32 *nodes);
+
+#endif

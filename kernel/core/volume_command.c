@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Administrators' commands: promotion, demotion, the end of a split, a replica that is gone for good.
+ *
+ * Promotion asks every peer that can be asked; one refusal is enough [I12] [I19]. A grant lasts until the asker's next
+ * greeting or the end of the session, so two nodes never both hold all grants.
+ */
+#include "volume_internal.h"
+
+static void done(struct step *step, enum volume_refusal refusal, u32 nodes)
+{
+	struct volume_action *action = step_emit(step, VOLUME_DO_COMMAND_DONE);
+
+	action->refusal = refusal;
+	action->nodes = nodes;
+	step->volume->command.active = false;
+	step->volume->command.token = 0;
+}
+
+static u32 asked_peers(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+	u32 mask = 0;
+
+	for_each_peer(volume, peer)
+		if (peer->up && peer->greeted && peer->relation > VOLUME_ABSENT)
+			mask |= NODE_BIT(peer->node);
+	return mask;
+}
+
+/* Peers whose plan is not agreed yet, or that hold something newer than this replica. */
+static enum volume_refusal peers_allow(const struct volume *volume, bool force, u32 *nodes)
+{
+	const struct volume_peer *peer;
+
+	for_each_peer(volume, peer) {
+		*nodes = NODE_BIT(peer->node);
+		if (!peer->up || !peer->greeted)
+			continue;
+		if (peer->facts.flags & WIRE_GREET_PRIMARY)
+			return VOLUME_REFUSED_PEER_PRIMARY;
+		if (peer->granted || (!peer->confirmed && !force))
+			return VOLUME_REFUSED_BUSY;
+		if (peer->verdict == LINEAGE_PEER_IS_AHEAD && !force)
+			return VOLUME_REFUSED_STALE;
+	}
+	*nodes = 0;
+	return VOLUME_OK;
+}
+
+static u32 unreachable_members(const struct volume *volume)
+{
+	return volume_members(volume) & ~asked_peers(volume) & ~NODE_BIT(volume->node);
+}
+
+enum volume_refusal volume_promote_check(const struct volume *volume, bool force, u32 peer_down, u32 *nodes)
+{
+	enum volume_refusal refusal;
+
+	*nodes = 0;
+	if (volume->disk != VOLUME_DISK_OK)
+		return VOLUME_REFUSED_NO_DISK;
+	if (!volume->online || volume->resetting || volume->command.active || volume->accepting.token)
+		return VOLUME_REFUSED_BUSY;
+	if (!volume->super.chain.count)
+		return VOLUME_REFUSED_STALE;
+	refusal = peers_allow(volume, force, nodes);
+	if (refusal == VOLUME_REFUSED_PEER_PRIMARY || refusal == VOLUME_REFUSED_BUSY)
+		return refusal;
+	if (force)
+		return VOLUME_OK;
+	if (volume->super.flags & ONDISK_SYNCING)
+		return VOLUME_REFUSED_SYNCING;
+	if (!volume_is_member(volume, volume->node))
+		return VOLUME_REFUSED_STALE;
+	if (refusal)
+		return refusal;
+	if (volume->sync_source != NODE_NONE)
+		return VOLUME_REFUSED_BUSY;
+	*nodes = unreachable_members(volume) & ~peer_down;
+	return *nodes ? VOLUME_REFUSED_UNREACHABLE : VOLUME_OK;
+}
+
+/* Epochs of the new writer must lie behind all that the log has seen of former ones [W6]. */
+static void epoch_after_all(struct actlog *log)
+{
+	u32 slot, region;
+
+	for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT; slot = actlog_next(log, slot + 1, &region))
+		if (log->slots[slot].epoch >= log->epoch)
+			log->epoch = log->slots[slot].epoch + 1;
+}
+
+static void become_primary(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	core_trace(volume->super.volume_id, "nobody objects -> primary");
+	if (volume->command.force) {
+		volume->super.flags &= ~ONDISK_SYNCING;
+		for_each_peer(volume, peer)
+			if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED)
+				volume_leave(step, peer, VOLUME_GREETING);
+		step_save(step, true);
+	}
+	volume->role = VOLUME_PRIMARY;
+	volume->primary = volume->node;
+	epoch_after_all(&volume->log);
+	volume_greet_all(volume);
+	done(step, VOLUME_OK, 0);
+	step_emit(step, VOLUME_DO_GATE);
+	step_changed(step);
+}
+
+static void promote(struct step *step, const struct volume_event *event)
+{
+	struct volume *volume = step->volume;
+	enum volume_refusal refusal;
+	struct volume_peer *peer;
+	u32 nodes;
+
+	if (volume->role == VOLUME_PRIMARY) {
+		done(step, VOLUME_OK, 0);
+		return;
+	}
+	refusal = volume_promote_check(volume, event->force, event->nodes, &nodes);
+	if (refusal) {
+		struct volume_action *action = step_emit(step, VOLUME_DO_COMMAND_DONE);
+
+		action->refusal = refusal;
+		action->nodes = nodes;
+		return;
+	}
+	volume->command.active = true;
+	volume->command.type = VOLUME_EVENT_PROMOTE;
+	volume->command.force = event->force;
+	volume->command.serial++;
+	volume->command.token = 0;
+	volume->command.waiting = asked_peers(volume);
+	for_each_peer(volume, peer)
+		if (volume->command.waiting & NODE_BIT(peer->node))
+			step_send(step, peer, WIRE_PROMOTE_ASK)->frame.serial = volume->command.serial;
+	if (!volume->command.waiting)
+		become_primary(step);
+}
+
+static void promote_fails(struct step *step, enum volume_refusal refusal, u32 nodes)
+{
+	done(step, refusal, nodes);
+	volume_greet_all(step->volume);	/* ends the grants that we got */
+}
+
+static void demote(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	if (volume->role != VOLUME_PRIMARY) {
+		done(step, VOLUME_OK, 0);
+		return;
+	}
+	core_trace(volume->super.volume_id, "quiet and flushed -> secondary");
+	volume->role = VOLUME_SECONDARY;
+	volume->primary = NODE_NONE;
+	volume->io_waits = false;
+	volume_greet_all(volume);
+	done(step, VOLUME_OK, 0);
+	step_changed(step);
+}
+
+static void yield_split(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	core_trace(volume->super.volume_id, "this side of the split yields -> its changes may be overwritten [G7]");
+	volume->super.flags |= ONDISK_YIELD;
+	volume->command.token = step_save(step, true);
+	volume_greet_all(volume);
+}
+
+static enum volume_refusal resolve_check(const struct volume *volume, const struct volume_event *event)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, volume->super.split_peer);
+
+	if (!(volume->super.flags & ONDISK_SPLIT))
+		return VOLUME_REFUSED_NO_SPLIT;
+	if (event->value != volume->super.split_id)
+		return VOLUME_REFUSED_OTHER_SPLIT;
+	if (event->node == volume->super.split_peer)
+		return volume->role == VOLUME_PRIMARY ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
+	if (event->node != volume->node)
+		return VOLUME_REFUSED_OTHER_SPLIT;
+	if (!peer || !peer->up || peer->relation != VOLUME_SPLIT)
+		return VOLUME_REFUSED_UNREACHABLE;
+	return (peer->facts.flags & WIRE_GREET_PRIMARY) ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
+}
+
+static void resolve(struct step *step, const struct volume_event *event)
+{
+	struct volume *volume = step->volume;
+	enum volume_refusal refusal = resolve_check(volume, event);
+	struct volume_action *action;
+
+	if (volume->command.active)
+		refusal = VOLUME_REFUSED_BUSY;
+	if (refusal) {
+		action = step_emit(step, VOLUME_DO_COMMAND_DONE);
+		action->refusal = refusal;
+		action->nodes = NODE_BIT(volume->super.split_peer % NODES_MAX);
+		return;
+	}
+	volume->command.type = VOLUME_EVENT_RESOLVE;
+	volume->command.active = true;
+	if (event->node != volume->node) {
+		yield_split(step);
+		return;
+	}
+	action = step_send(step, volume_peer(volume, volume->super.split_peer), WIRE_RESOLVE);
+	action->frame.value = volume->super.split_id;
+	done(step, VOLUME_OK, 0);
+}
+
+static void forget(struct step *step, const struct volume_event *event)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, event->node);
+	struct volume_action *action = step_emit(step, VOLUME_DO_COMMAND_DONE);
+
+	action->refusal = VOLUME_OK;
+	if (!peer)
+		return;
+	if (volume_is_member(volume, event->node) || peer->relation > VOLUME_ABSENT) {
+		action->refusal = VOLUME_REFUSED_BUSY;
+		action->nodes = NODE_BIT(event->node);
+		return;
+	}
+	dirty_clear_all(&peer->map);
+	volume->super.replicas &= ~NODE_BIT(event->node);
+	volume->super.reconcile &= ~NODE_BIT(event->node);
+	volume->super.slot_node[peer - volume->peer] = NODE_NONE;
+	if (peer->relation == VOLUME_OFF)
+		peer->node = NODE_NONE;
+	step_save(step, true);
+	step_changed(step);
+}
+
+void volume_command(struct step *step, const struct volume_event *event)
+{
+	switch (event->type) {
+	case VOLUME_EVENT_PROMOTE:
+		promote(step, event);
+		break;
+	case VOLUME_EVENT_PROMOTE_CANCEL:
+		if (step->volume->command.active && step->volume->command.type == VOLUME_EVENT_PROMOTE)
+			promote_fails(step, VOLUME_REFUSED_BUSY, step->volume->command.waiting);
+		break;
+	case VOLUME_EVENT_DEMOTE:
+		demote(step);
+		break;
+	case VOLUME_EVENT_RESOLVE:
+		resolve(step, event);
+		break;
+	default:
+		forget(step, event);
+		break;
+	}
+}
+
+static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
+{
+	struct volume *volume = step->volume;
+	enum volume_refusal refusal = VOLUME_OK;
+	struct volume_action *action;
+	struct volume_peer *other;
+
+	if (volume->role == VOLUME_PRIMARY)
+		refusal = VOLUME_REFUSED_PEER_PRIMARY;
+	else if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE && volume->node < peer->node)
+		refusal = VOLUME_REFUSED_BUSY;
+	for_each_peer(volume, other)
+		if (other != peer && other->granted && !refusal)
+			refusal = VOLUME_REFUSED_BUSY;
+	peer->granted = !refusal;
+	action = step_send(step, peer, WIRE_PROMOTE_ANSWER);
+	action->frame.serial = serial;
+	action->frame.ok = !refusal;
+	action->frame.why = (u8)refusal;
+}
+
+static void on_answer(struct step *step, struct volume_peer *peer, const struct wire_promote *answer)
+{
+	struct volume *volume = step->volume;
+
+	if (!volume->command.active || volume->command.type != VOLUME_EVENT_PROMOTE ||
+	    answer->serial != volume->command.serial || !(volume->command.waiting & NODE_BIT(peer->node)))
+		return;
+	if (!answer->granted) {
+		promote_fails(step, answer->reason == VOLUME_REFUSED_PEER_PRIMARY ? VOLUME_REFUSED_PEER_PRIMARY :
+			      VOLUME_REFUSED_BUSY, NODE_BIT(peer->node));
+		return;
+	}
+	volume->command.waiting &= ~NODE_BIT(peer->node);
+	if (!volume->command.waiting)
+		become_primary(step);
+}
+
+void volume_command_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event)
+{
+	struct volume *volume = step->volume;
+
+	switch (event->frame_type) {
+	case WIRE_PROMOTE_ASK:
+		on_ask(step, peer, event->body->promote.serial);
+		break;
+	case WIRE_PROMOTE_ANSWER:
+		on_answer(step, peer, &event->body->promote);
+		break;
+	default:
+		if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == event->body->volume.value &&
+		    volume->role != VOLUME_PRIMARY && !volume->command.active)
+			yield_split(step);
+		break;
+	}
+}
+
+void volume_command_saved(struct step *step, bool ok)
+{
+	done(step, ok ? VOLUME_OK : VOLUME_REFUSED_META, 0);
+}
+
+/* A promotion that asked it cannot know what it would have said. */
+void volume_command_peer_lost(struct step *step, u8 node)
+{
+	struct volume *volume = step->volume;
+
+	if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE &&
+	    (volume->command.waiting & NODE_BIT(node)))
+		promote_fails(step, VOLUME_REFUSED_BUSY, NODE_BIT(node));
+}

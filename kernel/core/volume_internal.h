@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the files of the volume's control plane share: volume.c (dispatch, greetings, peers),
+ * volume_sync.c (the dialogue of a resync), volume_record.c (agreeing on generations),
+ * volume_command.c (administrators' commands). Everything under the volume's lock.
+ */
+#ifndef BRAID_CORE_VOLUME_INTERNAL_H
+#define BRAID_CORE_VOLUME_INTERNAL_H
+
+#include "volume.h"
+
+/* One step in progress. */
+struct step {
+	struct volume *volume;
+	struct volume_actions *actions;
+	u64 random;
+};
+
+#define for_each_peer(volume_, peer_)							\
+	for ((peer_) = (volume_)->peer; (peer_) < (volume_)->peer + REPLICAS_MAX; (peer_)++)	\
+		if ((peer_)->node == NODE_NONE)							\
+			continue;								\
+		else
+
+struct volume_action *step_emit(struct step *step, enum volume_action_type type);
+struct volume_action *step_send(struct step *step, const struct volume_peer *peer, u8 frame_type);
+void step_end_session(struct step *step, const struct volume_peer *peer, u8 reason);
+u32 step_save(struct step *step, bool maps_first);
+void step_changed(struct step *step);
+
+/* volume.c */
+static inline const struct generation *volume_tail(const struct volume *volume)
+{
+	return lineage_tail(&volume->super.chain);
+}
+
+u32 volume_members(const struct volume *volume);
+bool volume_is_member(const struct volume *volume, u8 node);
+void volume_facts_changed(struct volume *volume);
+void volume_greet_all(struct volume *volume);
+void volume_greet_others(struct volume *volume);	/* those that records do not reach */
+struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durable);
+void volume_learn_replicas(struct volume *volume, u32 nodes);
+void volume_mark_log(struct volume *volume, struct volume_peer *peer);
+void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation);
+void volume_enter_in_sync(struct step *step, struct volume_peer *peer);
+u32 volume_in_sync(const struct volume *volume);
+
+/* volume_sync.c */
+void volume_choose_source(struct step *step);
+void volume_sync_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
+void volume_sync_adopted(struct step *step, bool ok);
+void volume_resync_dry(struct step *step, struct volume_peer *peer);
+
+/* volume_record.c */
+void volume_try_propose(struct step *step);
+void volume_proposal_saved(struct step *step, bool ok);
+void volume_proposal_lost(struct step *step, u8 node);
+void volume_record_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
+void volume_record_saved(struct step *step, bool ok);
+/* [G2] Is the current generation the one that the next write needs? */
+bool volume_generation_fits(const struct volume *volume);
+u32 volume_required_members(const struct volume *volume);
+
+/* volume_command.c */
+void volume_command(struct step *step, const struct volume_event *event);
+void volume_command_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
+void volume_command_saved(struct step *step, bool ok);
+void volume_command_peer_lost(struct step *step, u8 node);
+
+#endif

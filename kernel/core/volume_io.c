@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The data plane of a volume: small calls that the I/O path makes directly under the volume's lock [W4] [D1].
+ * None of them waits for the control plane while nothing is wrong.
+ */
+#include "volume_internal.h"
+
+/*
+ * [I3] After a crash members may differ in writes that nobody acknowledged. What is read here must not vanish when
+ * another member takes over, so reads wait too, until those members are compared or out of the set.
+ */
+static bool reads_are_guarded(const struct volume *volume)
+{
+	return volume->super.reconcile & volume_members(volume) & ~volume_in_sync(volume) & ~NODE_BIT(volume->node);
+}
+
+enum volume_gate volume_gate_write(const struct volume *volume)
+{
+	if (volume->role != VOLUME_PRIMARY)
+		return VOLUME_GATE_FAIL;
+	if (volume->quiet || volume->proposal.active || volume->resetting)
+		return VOLUME_GATE_WAIT;
+	if (!volume_required_members(volume))
+		return VOLUME_GATE_FAIL;
+	return volume_generation_fits(volume) ? VOLUME_GATE_OPEN : VOLUME_GATE_WAIT;
+}
+
+enum volume_gate volume_gate_read(const struct volume *volume)
+{
+	if (volume->role != VOLUME_PRIMARY || !volume_required_members(volume))
+		return VOLUME_GATE_FAIL;
+	if (reads_are_guarded(volume) && !volume_generation_fits(volume))
+		return VOLUME_GATE_WAIT;
+	return VOLUME_GATE_OPEN;
+}
+
+u8 volume_read_from(const struct volume *volume, u32 failed)
+{
+	const struct volume_peer *peer;
+
+	if (volume->disk == VOLUME_DISK_OK && !(failed & NODE_BIT(volume->node)))
+		return volume->node;
+	for_each_peer(volume, peer)
+		if (peer->relation == VOLUME_IN_SYNC && !(failed & NODE_BIT(peer->node)) &&
+		    (peer->facts.flags & WIRE_GREET_DISK))
+			return peer->node;
+	return NODE_NONE;
+}
+
+void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_bytes, u32 length_bytes)
+{
+	struct volume_peer *peer;
+
+	ack->pending = volume->streaming;
+	ack->local_failed = false;
+	if (volume->disk == VOLUME_DISK_OK)
+		ack->pending |= NODE_BIT(volume->node);
+	ack->nodes = ack->pending;
+	volume->in_flight++;
+	for_each_peer(volume, peer) {
+		if (volume->streaming & NODE_BIT(peer->node))
+			peer->acks_pending++;
+		else if (length_bytes && (volume->super.replicas & NODE_BIT(peer->node)))
+			dirty_mark(&peer->map, offset_bytes, length_bytes);
+	}
+}
+
+bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node)
+{
+	struct volume_peer *peer = volume_peer(volume, node);
+
+	if (node >= NODES_MAX || !(ack->pending & NODE_BIT(node)))
+		return false;
+	ack->pending &= ~NODE_BIT(node);
+	if (peer)
+		peer->acks_pending--;
+	return !ack->pending;
+}
+
+void volume_end(struct volume *volume, const struct volume_ack *ack)
+{
+	(void)ack;
+	volume->in_flight--;
+}
+
+static bool in_range(const struct volume *volume, u64 offset_bytes, u32 length_bytes)
+{
+	return offset_bytes <= volume->super.volume_bytes &&
+	       length_bytes <= volume->super.volume_bytes - offset_bytes;
+}
+
+bool volume_may_apply(const struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, from);
+
+	return peer && volume->role == VOLUME_SECONDARY &&
+	       (peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE) &&
+	       in_range(volume, offset_bytes, length_bytes);
+}
+
+void volume_apply(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes)
+{
+	struct volume_peer *peer;
+	u32 absent = volume->super.replicas & ~volume_members(volume) & ~NODE_BIT(volume->node);
+
+	(void)from;
+	for_each_peer(volume, peer)
+		if (absent & NODE_BIT(peer->node))
+			dirty_mark(&peer->map, offset_bytes, length_bytes);
+}
+
+void volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes)
+{
+	struct volume_peer *peer;
+	u32 others = volume->super.replicas & ~NODE_BIT(volume->node) & ~NODE_BIT(from);
+
+	if (volume->fresh)
+		return;		/* never was in sync with anybody: every other map has it as dirty throughout */
+	for_each_peer(volume, peer)
+		if (others & NODE_BIT(peer->node))
+			dirty_mark(&peer->map, offset_bytes, length_bytes);
+}
+
+bool volume_may_read(const struct volume *volume, u8 from)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, from);
+
+	return peer && peer->relation == VOLUME_IN_SYNC && volume->disk == VOLUME_DISK_OK;
+}
+
+bool volume_may_resync(const struct volume *volume, u8 from)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, from);
+
+	return peer && peer->relation == VOLUME_SOURCE && volume->disk == VOLUME_DISK_OK;
+}
+
+/* The tail record is in force: durable wherever it has to be. */
+static bool tail_in_force(const struct volume *volume)
+{
+	return !volume->proposal.active && !volume->accepting.token && volume->super.chain.count;
+}
+
+/* A half-synced replica proves nothing about the generation. */
+bool volume_mark_wanted(const struct volume *volume)
+{
+	return tail_in_force(volume) && !volume_tail(volume)->written && volume_is_member(volume, volume->node) &&
+	       !(volume->super.flags & ONDISK_SYNCING);
+}
+
+u64 volume_mark_id(const struct volume *volume)
+{
+	return volume_mark_wanted(volume) ? volume_tail(volume)->id : 0;
+}
+
+void volume_marked(struct volume *volume, u64 generation_id)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	if (!generation_id || !tail || tail->id != generation_id || tail->written)
+		return;
+	lineage_mark_written(&volume->super.chain);
+	volume_facts_changed(volume);
+}
+
+void volume_quiesce(struct volume *volume)
+{
+	volume->quiet++;
+}
+
+void volume_unquiesce(struct volume *volume)
+{
+	if (volume->quiet)
+		volume->quiet--;
+}
+
+bool volume_up_to_date(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+
+	if (volume->disk != VOLUME_DISK_OK || (volume->super.flags & ONDISK_SYNCING) ||
+	    !volume_is_member(volume, volume->node))
+		return false;
+	for_each_peer(volume, peer)
+		if (peer->up && peer->greeted && peer->verdict == LINEAGE_PEER_IS_AHEAD &&
+		    peer->relation != VOLUME_IN_SYNC)
+			return false;
+	return true;
+}
+
+bool volume_healthy(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+	u32 replicas = volume->super.replicas & ~NODE_BIT(volume->node);
+
+	for_each_peer(volume, peer)
+		if ((replicas & NODE_BIT(peer->node)) && peer->relation != VOLUME_IN_SYNC)
+			return false;
+	return volume_up_to_date(volume);
+}

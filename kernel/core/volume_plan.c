@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What two replicas do with each other: one total function of the two newest greetings, computed by both
+ * ends, each from its side [G5] [I9]. No flag overrides the verdict of the chains; flags only say who is able.
+ */
+#include "volume.h"
+
+struct side {
+	const struct wire_greet *facts;
+	const struct generation *tail;
+	u8 node;
+};
+
+const char *volume_plan_name(enum volume_plan plan)
+{
+	static const char *const names[VOLUME_PLANS] = {
+		[VOLUME_PLAN_IN_SYNC] = "in-sync",
+		[VOLUME_PLAN_I_AM_SOURCE] = "source",
+		[VOLUME_PLAN_PEER_IS_SOURCE] = "target",
+		[VOLUME_PLAN_WAIT_INCOMPLETE] = "wait-incomplete",
+		[VOLUME_PLAN_WAIT_PRIMARY] = "wait-primary",
+		[VOLUME_PLAN_WAIT_DISK] = "wait-disk",
+		[VOLUME_PLAN_SPLIT] = "split",
+		[VOLUME_PLAN_REFUSE_UNRELATED] = "unrelated",
+		[VOLUME_PLAN_REFUSE_TWO_PRIMARIES] = "two-primaries",
+		[VOLUME_PLAN_REFUSE_STALE_PRIMARY] = "stale-primary",
+		[VOLUME_PLAN_REFUSE_SIZE] = "size",
+	};
+
+	return plan < VOLUME_PLANS ? names[plan] : "?";
+}
+
+enum volume_plan volume_plan_mirror(enum volume_plan plan)
+{
+	if (plan == VOLUME_PLAN_I_AM_SOURCE)
+		return VOLUME_PLAN_PEER_IS_SOURCE;
+	if (plan == VOLUME_PLAN_PEER_IS_SOURCE)
+		return VOLUME_PLAN_I_AM_SOURCE;
+	return plan;
+}
+
+static bool has(const struct side *side, u32 flag)
+{
+	return side->facts->flags & flag;
+}
+
+/*
+ * Holds every acknowledged write of the newest generation that it knows [G4], and no third replica is changing its
+ * content just now.
+ */
+static bool complete(const struct side *side, const struct side *other)
+{
+	u8 source = side->facts->sync_source;
+
+	return has(side, WIRE_GREET_DISK) && !has(side, WIRE_GREET_SYNCING) && side->tail &&
+	       (side->tail->members & NODE_BIT(side->node)) && (source == NODE_NONE || source == other->node);
+}
+
+/*
+ * Of two complete replicas of the same history: whose copy counts where their logs differ? Any would do [G6], but among
+ * three or more it has to be the same one in the end: a replica that was resynced speaks with its source's authority.
+ */
+static const struct side *winner(const struct side *a, const struct side *b)
+{
+	if (has(a, WIRE_GREET_PRIMARY) != has(b, WIRE_GREET_PRIMARY))
+		return has(a, WIRE_GREET_PRIMARY) ? a : b;
+	if (a->tail->number != b->tail->number)
+		return a->tail->number > b->tail->number ? a : b;
+	if (a->facts->authority != b->facts->authority)
+		return a->facts->authority < b->facts->authority ? a : b;
+	return a->node < b->node ? a : b;
+}
+
+/* The only one that may be the source, or NULL when nobody is able. */
+static const struct side *source_when_same(const struct side *me, const struct side *peer)
+{
+	if (complete(me, peer) && complete(peer, me))
+		return winner(me, peer);
+	if (complete(me, peer))
+		return me;
+	return complete(peer, me) ? peer : NULL;
+}
+
+/* A primary that is neither source nor target has to be the source: only it can send the writes that go on. */
+static bool primary_elsewhere(const struct side *source, const struct side *target)
+{
+	if (has(source, WIRE_GREET_PRIMARY))
+		return false;
+	return source->facts->primary != NODE_NONE ||
+	       (target->facts->primary != NODE_NONE && target->facts->primary != source->node);
+}
+
+static enum volume_plan resync(const struct side *me, const struct side *peer, const struct side *source)
+{
+	const struct side *target = source == me ? peer : me;
+
+	if (!source || !complete(source, target))
+		return VOLUME_PLAN_WAIT_INCOMPLETE;
+	if (has(target, WIRE_GREET_PRIMARY))
+		return VOLUME_PLAN_REFUSE_STALE_PRIMARY;
+	if (primary_elsewhere(source, target))
+		return VOLUME_PLAN_WAIT_PRIMARY;
+	return source == me ? VOLUME_PLAN_I_AM_SOURCE : VOLUME_PLAN_PEER_IS_SOURCE;
+}
+
+/*
+ * [D2] Each end says of itself that it is in sync with the same primary, under the same record: that is the proof that they
+ * equal one another, whatever bits they still keep from before.
+ */
+static bool equal_by_primary(const struct side *me, const struct side *peer)
+{
+	return has(me, WIRE_GREET_WITH_PRIMARY) && has(peer, WIRE_GREET_WITH_PRIMARY) &&
+	       me->facts->primary == peer->facts->primary;
+}
+
+static bool nothing_differs(const struct side *me, const struct side *peer)
+{
+	if (!complete(me, peer) || !complete(peer, me) || me->tail->id != peer->tail->id)
+		return false;
+	return equal_by_primary(me, peer) || (!has(me, WIRE_GREET_DIRTY) && !has(peer, WIRE_GREET_DIRTY));
+}
+
+static enum volume_plan plan_split(const struct side *me, const struct side *peer)
+{
+	bool mine = has(me, WIRE_GREET_YIELD), theirs = has(peer, WIRE_GREET_YIELD);
+
+	if (mine == theirs)
+		return VOLUME_PLAN_SPLIT;
+	return resync(me, peer, mine ? peer : me);
+}
+
+enum volume_plan volume_plan(const struct wire_greet *mine, u8 my_node, const struct wire_greet *peer_facts,
+			     u8 peer_node, enum lineage_verdict *verdict)
+{
+	const struct side me = { mine, lineage_tail(&mine->chain), my_node };
+	const struct side peer = { peer_facts, lineage_tail(&peer_facts->chain), peer_node };
+
+	*verdict = lineage_compare(&mine->chain, &peer_facts->chain, NULL);
+	if (mine->volume_bytes != peer_facts->volume_bytes)
+		return VOLUME_PLAN_REFUSE_SIZE;
+	if (has(&me, WIRE_GREET_IN_SYNC) && has(&peer, WIRE_GREET_IN_SYNC))
+		return has(&me, WIRE_GREET_PRIMARY) && has(&peer, WIRE_GREET_PRIMARY) ?
+		       VOLUME_PLAN_REFUSE_TWO_PRIMARIES : VOLUME_PLAN_IN_SYNC;
+	if (*verdict == LINEAGE_UNRELATED)
+		return VOLUME_PLAN_REFUSE_UNRELATED;
+	if (!has(&me, WIRE_GREET_DISK) || !has(&peer, WIRE_GREET_DISK))
+		return VOLUME_PLAN_WAIT_DISK;
+	if (*verdict == LINEAGE_SPLIT)
+		return plan_split(&me, &peer);
+	if (has(&me, WIRE_GREET_PRIMARY) && has(&peer, WIRE_GREET_PRIMARY))
+		return VOLUME_PLAN_REFUSE_TWO_PRIMARIES;
+	if (*verdict == LINEAGE_I_AM_AHEAD)
+		return resync(&me, &peer, &me);
+	if (*verdict == LINEAGE_PEER_IS_AHEAD)
+		return resync(&me, &peer, &peer);
+	if (nothing_differs(&me, &peer))
+		return VOLUME_PLAN_IN_SYNC;
+	return resync(&me, &peer, source_when_same(&me, &peer));
+}

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Agreeing on a generation record [G1] [G2] [G3].
+ *
+ * One proposal at a time: the record is made durable here first, then on every peer that gets our writes; until
+ * all of them have answered or left, the gate is closed. So a write of a generation is never acknowledged before its
+ * record is durable on every member, and a record that adds a member is on the writer first [G2]. Requests that wait
+ * for a peer which left are released only when a record without it is agreed [W4].
+ */
+#include "volume_internal.h"
+
+u32 volume_required_members(const struct volume *volume)
+{
+	u32 members = volume_in_sync(volume);
+
+	if (volume->disk == VOLUME_DISK_OK)
+		members |= NODE_BIT(volume->node);
+	return members;
+}
+
+bool volume_generation_fits(const struct volume *volume)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	return tail && tail->writer == volume->node && tail->members == volume_required_members(volume);
+}
+
+static void propose(struct step *step, u32 members, u8 writer, u8 adding)
+{
+	struct volume *volume = step->volume;
+	struct generation record = lineage_next(&volume->super.chain, step->random, members, writer);
+	struct volume_peer *peer;
+
+	if (!lineage_append(&volume->super.chain, &record))
+		return;
+	for_each_peer(volume, peer)	/* [D1] whoever drops out lacks what the log still covers */
+		if (!(members & NODE_BIT(peer->node)) && !(volume->streaming & NODE_BIT(peer->node)))
+			volume->super.reconcile &= ~NODE_BIT(peer->node);
+	volume->proposal.active = true;
+	volume->proposal.saved = false;
+	volume->proposal.adding = adding;
+	volume->proposal.waiting = 0;
+	volume->proposal.serial++;
+	core_trace(volume->super.volume_id, adding == NODE_NONE ? "in-sync set or writer changes -> new generation [G2]" :
+		   "resync complete -> new generation adds the member [G2]");
+	volume_greet_others(volume);
+	volume->proposal.token = 0;
+	if (volume->disk == VOLUME_DISK_OK)
+		volume->proposal.token = step_save(step, adding != NODE_NONE);
+	else
+		volume_proposal_saved(step, true);
+}
+
+/* Does a request wait for a member that is gone? */
+static bool member_missed(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+
+	for_each_peer(volume, peer)
+		if (peer->acks_pending && !(volume->streaming & NODE_BIT(peer->node)) &&
+		    volume_is_member(volume, peer->node))
+			return true;
+	return false;
+}
+
+static struct volume_peer *joining(struct volume *volume)
+{
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer)
+		if (peer->relation == VOLUME_JOINING)
+			return peer;
+	return NULL;
+}
+
+void volume_try_propose(struct step *step)
+{
+	struct volume *volume = step->volume;
+	const struct generation *tail = volume_tail(volume);
+	struct volume_peer *peer = joining(volume);
+	bool writer = volume->role == VOLUME_PRIMARY;
+
+	if (volume->proposal.active || volume->accepting.token || !tail)
+		return;
+	if (writer && (volume->io_waits || member_missed(volume)) && !volume_generation_fits(volume)) {
+		u32 members = volume_required_members(volume);
+
+		if (members)
+			propose(step, members, volume->node, NODE_NONE);
+		else
+			step_emit(step, VOLUME_DO_GATE);
+		return;
+	}
+	if (peer && volume_is_member(volume, peer->node))
+		volume_enter_in_sync(step, peer);
+	else if (peer && (writer || volume->primary == NODE_NONE))
+		propose(step, tail->members | NODE_BIT(peer->node), tail->writer, peer->node);
+}
+
+static void release_dropped(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer)
+		if (peer->acks_pending && !(volume->streaming & NODE_BIT(peer->node)) &&
+		    !volume_is_member(volume, peer->node))
+			step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
+	if (volume->disk != VOLUME_DISK_OK && !volume_is_member(volume, volume->node))
+		step_emit(step, VOLUME_DO_RELEASE)->node = volume->node;
+}
+
+static void proposal_done(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, volume->proposal.adding);
+
+	volume->proposal.active = false;
+	volume->proposal.adding = NODE_NONE;
+	if (peer && peer->relation == VOLUME_JOINING)
+		volume_enter_in_sync(step, peer);
+	release_dropped(step);
+	if (volume_generation_fits(volume))
+		volume->io_waits = false;
+	step_emit(step, VOLUME_DO_GATE);
+	volume_greet_others(volume);
+	step_changed(step);
+}
+
+/* What the new member has to know about others that are absent, before it may go on alone [D1]. */
+static void send_maps(struct step *step, const struct volume_peer *to)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer) {
+		struct volume_action *action;
+
+		if (peer == to || !(volume->super.replicas & NODE_BIT(peer->node)) ||
+		    volume_is_member(volume, peer->node))
+			continue;
+		action = step_emit(step, VOLUME_DO_SEND_RANGES);
+		action->node = to->node;
+		action->map_node = peer->node;
+		action->with_log = true;
+	}
+}
+
+void volume_proposal_saved(struct step *step, bool ok)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	if (!ok) {	/* the disk is being given up: DISK_FAILED follows and asks for another generation */
+		volume->proposal.active = false;
+		volume->super.chain.count--;
+		volume_greet_others(volume);
+		return;
+	}
+	volume->proposal.saved = true;
+	for_each_peer(volume, peer) {
+		struct volume_action *action;
+
+		if (!(volume->streaming & NODE_BIT(peer->node)))
+			continue;
+		if (peer->node == volume->proposal.adding)
+			send_maps(step, peer);
+		action = step_send(step, peer, WIRE_RECORD);
+		action->frame.serial = volume->proposal.serial;
+		action->frame.value = volume_tail(volume)->id;
+		volume->proposal.waiting |= NODE_BIT(peer->node);
+	}
+	if (!volume->proposal.waiting)
+		proposal_done(step);
+}
+
+void volume_proposal_lost(struct step *step, u8 node)
+{
+	struct volume *volume = step->volume;
+
+	if (!volume->proposal.active || !volume->proposal.saved || !(volume->proposal.waiting & NODE_BIT(node)))
+		return;
+	volume->proposal.waiting &= ~NODE_BIT(node);
+	if (!volume->proposal.waiting)
+		proposal_done(step);
+}
+
+static void on_ack(struct step *step, struct volume_peer *peer, const struct wire_record_ack *ack)
+{
+	struct volume *volume = step->volume;
+
+	if (!volume->proposal.active || ack->serial != volume->proposal.serial)
+		return;
+	if (!ack->ok)
+		step_end_session(step, peer, WIRE_BYE_STUCK);	/* its chain went another way meanwhile */
+	else
+		volume_proposal_lost(step, peer->node);
+}
+
+static void answer(struct step *step, struct volume_peer *peer, u32 serial, bool ok)
+{
+	struct volume_action *action = step_send(step, peer, WIRE_RECORD_ACK);
+
+	action->frame.serial = serial;
+	action->frame.ok = ok;
+}
+
+static void mark_dropped(struct volume *volume, u32 dropped)
+{
+	struct volume_peer *peer;
+
+	for_each_peer(volume, peer)
+		if (dropped & NODE_BIT(peer->node)) {
+			volume_mark_log(volume, peer);
+			volume->super.reconcile &= ~NODE_BIT(peer->node);
+		}
+}
+
+static void on_record(struct step *step, struct volume_peer *peer, const struct wire_record *body)
+{
+	struct volume *volume = step->volume;
+	u32 before = volume_members(volume), me = NODE_BIT(volume->node);
+	bool stream = peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE;
+
+	if (!stream || volume->role == VOLUME_PRIMARY || volume->proposal.active ||
+	    !lineage_append(&volume->super.chain, &body->record)) {
+		answer(step, peer, body->serial, false);
+		return;
+	}
+	core_trace(volume->super.volume_id, "record of the writer continues the chain -> made durable [G3]");
+	volume_learn_replicas(volume, body->record.members);
+	mark_dropped(volume, before & ~body->record.members);
+	if ((before & me) && !(body->record.members & me) && peer->relation == VOLUME_SOURCE)
+		volume->super.flags |= ONDISK_SYNCING;
+	volume->accepting.joined = !(before & me) && (body->record.members & me);
+	if (volume->accepting.joined)
+		volume->super.flags &= ~ONDISK_SYNCING;
+	volume->accepting.from = peer->node;
+	volume->accepting.serial = body->serial;
+	volume->accepting.token = step_save(step, volume->accepting.joined);
+	volume_greet_others(volume);
+}
+
+void volume_record_saved(struct step *step, bool ok)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, volume->accepting.from);
+
+	volume->accepting.token = 0;
+	if (!peer || !peer->up)
+		return;
+	answer(step, peer, volume->accepting.serial, ok);
+	if (ok && volume->accepting.joined && peer->relation == VOLUME_SOURCE) {
+		volume_enter_in_sync(step, peer);
+	}
+}
+
+void volume_record_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event)
+{
+	if (event->frame_type == WIRE_RECORD)
+		on_record(step, peer, &event->body->record);
+	else
+		on_ack(step, peer, &event->body->record_ack);
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The dialogue around a resync [G6] [R]:
+ *
+ *   target                                    source
+ *   SYNC_START, RANGES (its own dirty bits) -> marks them for the target
+ *                                          <- SYNC_ACCEPT (chain to adopt)
+ *   chain, half-synced mark, own maps durable
+ *   SYNC_READY ----------------------------->  from here on the target is in the stream of writes, and what is
+ *                                              dirty is compared and sent (glue: sync.c)
+ *                                          <- nothing dirty, all proven [D2]:
+ *                                             already a member: SYNC_DONE
+ *                                             else RANGES of other absent replicas, RECORD that adds it [G2]
+ *   own maps and the record durable: RECORD_ACK -> in sync
+ *
+ * The target keeps its own dirty bits until it is in sync and sends them again with every start: any source learns
+ * what it wrote on its own [I8]. Between RANGES and SYNC_READY the source marks what it writes [D1].
+ */
+#include "volume_internal.h"
+
+static bool may_ask(const struct volume_peer *peer)
+{
+	return peer->up && peer->confirmed && peer->relation == VOLUME_WAITING &&
+	       peer->plan == VOLUME_PLAN_PEER_IS_SOURCE;
+}
+
+/*
+ * Our content is going to change: whoever was in sync with it will not be, until it is compared again. What the resync
+ * writes is marked for them (volume_apply_resync()), and survives a crash as bits to be reconciled [I5].
+ */
+static void part_from_others(struct step *step, const struct volume_peer *source)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer;
+
+	volume->super.reconcile |= volume_members(volume) & ~NODE_BIT(volume->node) & ~NODE_BIT(source->node);
+	for_each_peer(volume, peer)
+		if (peer != source && (volume->streaming & NODE_BIT(peer->node)))
+			volume_leave(step, peer, VOLUME_GREETING);
+	volume_greet_others(volume);
+}
+
+/* One source at a time; the primary is the best, else the lowest node id. */
+void volume_choose_source(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer, *best = NULL;
+	struct volume_action *action;
+
+	if (volume->sync_source != NODE_NONE || volume->role == VOLUME_PRIMARY || volume->disk != VOLUME_DISK_OK)
+		return;
+	for_each_peer(volume, peer) {
+		if (!may_ask(peer))
+			continue;
+		if (!best || (peer->facts.flags & WIRE_GREET_PRIMARY) > (best->facts.flags & WIRE_GREET_PRIMARY) ||
+		    ((peer->facts.flags & WIRE_GREET_PRIMARY) == (best->facts.flags & WIRE_GREET_PRIMARY) &&
+		     peer->node < best->node))
+			best = peer;
+	}
+	if (!best)
+		return;
+	volume->sync_source = best->node;
+	best->relation = VOLUME_SOURCE_ASKED;
+	part_from_others(step, best);
+	step_send(step, best, WIRE_SYNC_START);
+	action = step_emit(step, VOLUME_DO_SEND_RANGES);
+	action->node = best->node;
+	action->map_node = best->node;
+	step_changed(step);
+}
+
+static void on_start(struct step *step, struct volume_peer *peer)
+{
+	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->greeted)
+		return;		/* the plan changed meanwhile; the peer sees it from our newer greeting */
+	volume_leave(step, peer, VOLUME_TARGET_STARTING);
+}
+
+static void on_ranges(struct step *step, struct volume_peer *peer, const struct wire_ranges *ranges)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *lacking = peer;
+	u16 i;
+
+	if (peer->relation == VOLUME_SOURCE && ranges->node != peer->node)
+		lacking = volume_need_slot(volume, ranges->node, true);
+	else if (peer->relation != VOLUME_TARGET_STARTING)
+		return;
+	if (!lacking)
+		return;
+	for (i = 0; i < ranges->nr; i++)
+		dirty_mark(&lacking->map, ranges->range[i].start_bytes, ranges->range[i].length_bytes);
+}
+
+static void on_ranges_end(struct step *step, struct volume_peer *peer)
+{
+	if (peer->relation == VOLUME_TARGET_STARTING)
+		step_send(step, peer, WIRE_SYNC_ACCEPT);
+}
+
+static void on_accept(struct step *step, struct volume_peer *peer, const struct wire_accept *accept)
+{
+	struct volume *volume = step->volume;
+	const struct generation *tail = lineage_tail(&accept->chain);
+	struct volume_peer *other;
+	bool first = !volume->super.chain.count;
+
+	if ((peer->relation != VOLUME_SOURCE_ASKED && peer->relation != VOLUME_SOURCE) || volume->adopting.token)
+		return;
+	if (!tail || !(tail->members & NODE_BIT(peer->node))) {
+		step_end_session(step, peer, WIRE_BYE_PROTOCOL);
+		return;
+	}
+	peer->relation = VOLUME_SOURCE_ASKED;
+	volume->super.chain = accept->chain;
+	if (!volume_is_member(volume, volume->node)) {
+		core_trace(volume->super.volume_id, "not in the in-sync set -> half-synced until the resync is done [G4]");
+		volume->super.flags |= ONDISK_SYNCING;
+	}
+	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
+	volume_learn_replicas(volume, volume_members(volume));
+	for_each_peer(volume, other)
+		if (first && other != peer)	/* a new replica knows nothing of others: the source tells before it joins */
+			dirty_clear_all(&other->map);
+	volume->fresh |= first;
+	volume->adopting.from = peer->node;
+	volume->adopting.token = step_save(step, true);
+	volume_greet_others(volume);
+}
+
+void volume_sync_adopted(struct step *step, bool ok)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, volume->adopting.from);
+
+	volume->adopting.token = 0;
+	if (!ok || !peer || peer->relation != VOLUME_SOURCE_ASKED)
+		return;
+	peer->relation = VOLUME_SOURCE;
+	step_send(step, peer, WIRE_SYNC_READY)->frame.value = volume_tail(volume)->id;
+	step_changed(step);
+}
+
+static void on_ready(struct step *step, struct volume_peer *peer, u64 generation_id)
+{
+	struct volume *volume = step->volume;
+
+	if (peer->relation != VOLUME_TARGET_STARTING)
+		return;
+	if (generation_id != volume_tail(volume)->id) {	/* a new generation since SYNC_ACCEPT: records reach the stream only */
+		step_send(step, peer, WIRE_SYNC_ACCEPT);
+		return;
+	}
+	core_trace(volume->super.volume_id, "target is ready -> gets every write from here on [R1]");
+	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_peer == peer->node) {
+		volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
+		step_save(step, false);
+		volume_greet_others(volume);
+	}
+	peer->relation = VOLUME_TARGET;
+	volume->streaming |= NODE_BIT(peer->node);
+	step_emit(step, VOLUME_DO_RESYNC_START)->node = peer->node;
+	step_changed(step);
+}
+
+static void on_done(struct step *step, struct volume_peer *peer, u64 generation_id)
+{
+	struct volume *volume = step->volume;
+	const struct generation *tail = volume_tail(volume);
+
+	if (peer->relation != VOLUME_SOURCE)
+		return;
+	if (!tail || tail->id != generation_id || !volume_is_member(volume, volume->node)) {
+		step_end_session(step, peer, WIRE_BYE_PROTOCOL);
+		return;
+	}
+	volume->super.flags &= ~ONDISK_SYNCING;
+	volume_enter_in_sync(step, peer);
+}
+
+/* [D2] Nothing is dirty and everything was proven to be on stable storage at the target. */
+void volume_resync_dry(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+
+	if (peer->relation != VOLUME_TARGET)
+		return;
+	if (peer->map.nr_set) {
+		step_emit(step, VOLUME_DO_RESYNC_START)->node = peer->node;
+		return;
+	}
+	if (!volume_is_member(volume, peer->node)) {
+		peer->relation = VOLUME_JOINING;
+		step_changed(step);
+		return;		/* volume_try_propose() goes on */
+	}
+	step_send(step, peer, WIRE_SYNC_DONE)->frame.value = volume_tail(volume)->id;
+	volume_enter_in_sync(step, peer);
+}
+
+void volume_sync_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event)
+{
+	switch (event->frame_type) {
+	case WIRE_SYNC_START:
+		on_start(step, peer);
+		break;
+	case WIRE_RANGES:
+		on_ranges(step, peer, &event->body->ranges);
+		break;
+	case WIRE_RANGES_END:
+		on_ranges_end(step, peer);
+		break;
+	case WIRE_SYNC_ACCEPT:
+		on_accept(step, peer, &event->body->accept);
+		break;
+	case WIRE_SYNC_READY:
+		on_ready(step, peer, event->body->volume.value);
+		break;
+	case WIRE_SYNC_DONE:
+		on_done(step, peer, event->body->volume.value);
+		break;
+	default:
+		break;
+	}
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Local disk I/O and activity log references, common to the primary's and the replica's side of the data path [W3].
+ */
+#include <linux/bio.h>
+#include "data_path.h"
+
+enum actlog_get_result braid_regions_get(struct braid_volume *volume, struct braid_regions *regions, u64 offset_bytes,
+					 u32 length_bytes, u64 epoch)
+{
+	u32 first = actlog_region(offset_bytes);
+	u32 last = actlog_region(offset_bytes + length_bytes - 1);
+	enum actlog_get_result result = ACTLOG_READY;
+	struct actlog *log = &volume->core.log;
+	u32 region;
+
+	regions->nr = 0;
+	for (region = first; region <= last; region++) {
+		enum actlog_get_result one = actlog_get(log, region, epoch);
+
+		if (one == ACTLOG_FULL) {
+			braid_regions_put(volume, regions, false);
+			return ACTLOG_FULL;
+		}
+		if (one == ACTLOG_WAIT)
+			result = ACTLOG_WAIT;
+		regions->region[regions->nr++] = region;
+	}
+	/* A replica without a disk logs for the sake of eviction only: there is nothing to wait for. */
+	if (result == ACTLOG_WAIT && volume->core.disk != VOLUME_DISK_OK && actlog_commit_begin(log))
+		actlog_commit_end(log, true);
+	return result;
+}
+
+bool braid_regions_ready(const struct braid_volume *volume, const struct braid_regions *regions)
+{
+	u32 i;
+
+	for (i = 0; i < regions->nr; i++)
+		if (!actlog_is_ready(&volume->core.log, regions->region[i]))
+			return false;
+	return true;
+}
+
+void braid_regions_put(struct braid_volume *volume, struct braid_regions *regions, bool stamp)
+{
+	while (regions->nr)
+		actlog_put(&volume->core.log, regions->region[--regions->nr], stamp);
+}
+
+static sector_t local_sector(const struct braid_volume *volume, u64 offset_bytes)
+{
+	return (volume->core.super.data_offset_bytes + offset_bytes) >> SECTOR_SHIFT;
+}
+
+struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
+			    const struct braid_buffer *buffer, u64 offset_bytes, u32 length_bytes,
+			    bio_end_io_t *end_io, void *private)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+	u32 i, nr_pages = buffer ? buffer->nr_pages : 0;
+	struct bio *bio;
+
+	if (!disk)
+		return NULL;
+	bio = bio_alloc_bioset(disk->bdev, nr_pages, operation, GFP_NOIO, set);
+	bio->bi_end_io = end_io;
+	bio->bi_private = private;
+	if (length_bytes)
+		bio->bi_iter.bi_sector = local_sector(volume, offset_bytes);
+	for (i = 0; i < nr_pages; i++)
+		__bio_add_page(bio, buffer->vec[i].bv_page, buffer->vec[i].bv_len, 0);
+	return bio;
+}
+
+int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
+		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+	u32 page = buffer_bytes / PAGE_SIZE;
+	struct bio *bio;
+	int error;
+
+	if (!disk)
+		return -EIO;
+	bio = bio_alloc_bioset(disk->bdev, DIV_ROUND_UP(length_bytes, PAGE_SIZE), operation, GFP_NOIO, set);
+	bio->bi_iter.bi_sector = local_sector(volume, offset_bytes);
+	while (length_bytes) {
+		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE);
+
+		__bio_add_page(bio, buffer->vec[page++].bv_page, part_bytes, 0);
+		length_bytes -= part_bytes;
+	}
+	error = submit_bio_wait(bio);
+	bio_put(bio);
+	return error;
+}
+
+int braid_local_zeroes(struct braid_volume *volume, u64 offset_bytes, u32 length_bytes, bool unmap, bool flush)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+	int error;
+
+	if (!disk)
+		return -EIO;
+	error = blkdev_issue_zeroout(disk->bdev, local_sector(volume, offset_bytes), length_bytes >> SECTOR_SHIFT,
+				     GFP_NOIO, unmap ? 0 : BLKDEV_ZERO_NOUNMAP);
+	if (!error && flush)
+		error = braid_meta_flush_data(volume);
+	return error;
+}
+
+int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id, struct wire_io *io,
+		  struct braid_buffer *payload)
+{
+	unsigned int lane = braid_session_data_lane(volume->bn, node);
+	struct braid_frame *frame;
+
+	if (!lane)
+		return -ENOTCONN;
+	io->volume_id = volume->id;
+	/* Encoding reads only the member of the union that belongs to the type; a whole union is too big for a stack. */
+	frame = braid_frame_alloc(type, flags, request_id, (const union wire_body *)io, payload, 0,
+				  payload ? payload->length_bytes : 0, payload ? payload->crc : 0, GFP_NOIO);
+	if (!frame)
+		return -ENOMEM;
+	return braid_session_send(volume->bn, node, lane, frame);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the primary's side (io*.c), the replica's side (apply.c) and resync (sync*.c) share: I/O on the local disk,
+ * activity log references of a write, frames with an extent.
+ */
+#ifndef BRAID_DATA_PATH_H
+#define BRAID_DATA_PATH_H
+
+#include <linux/highmem.h>
+#include "device.h"
+
+/* Activity log regions of one write: at most two, because IO_BYTES_MAX <= ACTLOG_REGION_BYTES. */
+struct braid_regions {
+	u32 region[2];
+	u32 nr;			/* held; 0: none */
+};
+
+/* Take the regions of an extent, all or none (ACTLOG_FULL). Under volume->lock. */
+enum actlog_get_result braid_regions_get(struct braid_volume *volume, struct braid_regions *regions, u64 offset_bytes,
+					 u32 length_bytes, u64 epoch);
+bool braid_regions_ready(const struct braid_volume *volume, const struct braid_regions *regions);
+void braid_regions_put(struct braid_volume *volume, struct braid_regions *regions, bool stamp);
+
+/*
+ * A bio for the local disk with pages of @buffer (NULL and length 0: a flush). NULL when the disk is gone. Takes no
+ * reference on @buffer. Sleeps; never fails for want of memory: caller lets earlier bios of @set go first.
+ */
+struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
+			    const struct braid_buffer *buffer, u64 offset_bytes, u32 length_bytes,
+			    bio_end_io_t *end_io, void *private);
+/* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes (page aligned), wait. 0 or negative errno. */
+int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
+		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes);
+/*
+ * Zeroes on the local disk, with space given back when @unmap and the disk can, with zero pages when it cannot [W8].
+ * Sleeps. 0 or negative errno.
+ */
+int braid_local_zeroes(struct braid_volume *volume, u64 offset_bytes, u32 length_bytes, bool unmap, bool flush);
+
+/* One frame with an extent, on a data lane. @payload: all of it, or NULL. Sleeps. -ENOTCONN: no session, nothing sent. */
+int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id, struct wire_io *io,
+		  struct braid_buffer *payload);
+
+/* ---- apply.c, for sync_target.c: answers and lifetime of what other nodes ask here ---- */
+
+struct braid_apply_request;
+typedef void braid_apply_run(struct braid_apply_request *request);
+
+/* One frame of another node that is being worked on; owned by apply.c. */
+struct braid_apply_request {
+	struct list_head entry;		/* log_waiters, full_waiters or acks; under volume->lock */
+	struct braid_volume *volume;
+	struct braid_range range;
+	struct braid_regions regions;
+	struct work_struct work;
+	struct braid_buffer *buffer;
+	union {
+		struct wire_io io;
+		struct wire_resync resync;
+	};
+	u64 id;				/* request id of the frame */
+	u32 instance;			/* of the session: answers to an older one are dropped */
+	u16 flags;
+	u8 type;
+	u8 node;
+	u8 lane;
+	bool error;
+};
+
+/* Counts as in flight until braid_apply_end(). GFP_NOIO, never NULL. Takes over @payload. */
+struct braid_apply_request *braid_apply_request_alloc(struct braid_volume *volume, u8 node, unsigned int lane,
+						      const struct wire_header *header, struct braid_buffer *payload);
+/* End: leaves range and log, and queues the acknowledgement when @ack. Any context. */
+void braid_apply_end(struct braid_apply_request *request, bool ack);
+/* Still the session in which the frame came? */
+bool braid_apply_current(const struct braid_apply_request *request);
+struct bio_set *braid_apply_bio_set(struct braid_volume *volume);
+
+/* ---- sync_target.c ---- */
+/* DIGESTS and RESYNC_DATA; takes over @payload. 0 or -EPROTO. */
+int braid_sync_target_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
+			    const struct wire_resync *resync, struct braid_buffer *payload);
+/* One frame of resync; @resync->volume_id is filled in. As braid_send_io(). */
+int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id,
+		      struct wire_resync *resync, struct braid_buffer *payload);
+/* Address of a piece's page and offset in it; pieces never cross a page. */
+static inline void *braid_map_piece(const struct braid_buffer *buffer, u32 piece)
+{
+	u32 offset_bytes = piece * RESYNC_PIECE_BYTES;
+
+	BUILD_BUG_ON(PAGE_SIZE % RESYNC_PIECE_BYTES);
+	return kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page) + offset_bytes % PAGE_SIZE;
+}
+
+#endif

@@ -1,0 +1,519 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The block device of a volume: attach, the gendisk, detach.
+ *
+ * Attach is one ladder; only its last rung (braid_dispatch_add) cannot fail, and it alone makes the volume visible. On the
+ * disk it leaves, in this order: what the activity log named as dirty bits, the data flushed, the superblock with
+ * ONDISK_ATTACHED, an empty activity log. A crash between any two of these starts over from a state that claims no less.
+ *
+ * Detach has two parts. The first ends in bounded time whatever the disk does: no opener or failed I/O, the gendisk gone,
+ * names free. The second (close_work) waits for the disk to give back every request, then tears down from the top: steps,
+ * data path, metadata, disks. With a disk that hangs it lives on by itself and holds the module [L1] [L3].
+ *
+ * References of a volume: the list until detach ends, each opener, each lookup. The gendisk holds none; it is put with the
+ * volume's memory, and its private_data is used only between open and release.
+ *
+ * The device can be opened only where the volume is primary: else -EROFS for writing and -EMEDIUMTYPE for reading, since
+ * the content of a secondary changes under a reader's page cache.
+ */
+#include <linux/blkdev.h>
+#include <linux/idr.h>
+#include <linux/module.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include "device.h"
+#include "netlink.h"
+
+enum {
+	MINORS_MAX = 0x8000,		/* fits a request id */
+	POOL_PAGES_MAX = 2048,		/* 8 MiB of dirty bits in memory; more is FULL entries [D3] */
+	POOL_PAGES_PER_ENTRY = 4,
+	EXIT_TIMEOUT_MS = 5000,
+	CLOSE_WAIT_MS = 60000,		/* one turn of a wait that has no end of its own */
+};
+
+static DEFINE_IDA(minors);
+static struct workqueue_struct *close_workqueue;
+
+/* ---- references ---- */
+
+static void volume_memory_free(struct braid_volume *volume)
+{
+	kvfree(volume->memory.slots);
+	kvfree(volume->memory.hash);
+	kvfree(volume->memory.pages);
+	kvfree(volume->memory.next_free);
+	kvfree(volume->memory.entries);
+}
+
+/* After a grace period, in process context. */
+static void volume_free_work(struct work_struct *work)
+{
+	struct braid_volume *volume = container_of(to_rcu_work(work), struct braid_volume, free_work);
+
+	if (volume->gendisk)
+		put_disk(volume->gendisk);
+	volume_memory_free(volume);
+	braid_net_put(volume->bn);
+	kvfree(volume);
+	module_put(THIS_MODULE);
+}
+
+static void volume_release(struct kref *references)
+{
+	struct braid_volume *volume = container_of(references, struct braid_volume, references);
+
+	queue_rcu_work(close_workqueue, &volume->free_work);
+}
+
+void braid_volume_get(struct braid_volume *volume)
+{
+	kref_get(&volume->references);
+}
+
+void braid_volume_put(struct braid_volume *volume)
+{
+	kref_put(&volume->references, volume_release);
+}
+
+/* ---- gendisk ---- */
+
+static int volume_disk_open(struct gendisk *disk, bool write)
+{
+	struct braid_volume *volume = disk->private_data;
+	int error = 0;
+
+	spin_lock_irq(&volume->lock);
+	if (volume->removing) {
+		error = -ENXIO;
+	} else if (volume->demoting || volume->core.role != VOLUME_PRIMARY) {
+		error = write ? -EROFS : -EMEDIUMTYPE;
+	} else {
+		braid_volume_get(volume);
+		volume->openers++;
+		volume->writers += write;
+	}
+	spin_unlock_irq(&volume->lock);
+	return error;
+}
+
+/* Kernels do not say any more how it had been opened: writers is exact while all openers write, else an upper bound. */
+static void volume_disk_release(struct gendisk *disk)
+{
+	struct braid_volume *volume = disk->private_data;
+
+	spin_lock_irq(&volume->lock);
+	volume->openers--;
+	volume->writers = min(volume->writers, volume->openers);
+	spin_unlock_irq(&volume->lock);
+	wake_up_all(&volume->changed);
+	braid_volume_put(volume);
+}
+
+BRAID_DISK_ENTRIES(volume_disk)
+
+static void volume_submit_bio(struct bio *bio)
+{
+	braid_io_submit(bio->bi_bdev->bd_disk->private_data, bio);
+}
+
+static const struct block_device_operations volume_operations = {
+	.owner = THIS_MODULE,
+	.open = volume_disk_open_entry,
+	.release = volume_disk_release_entry,
+	.submit_bio = volume_submit_bio,
+};
+
+static enum braid_error gendisk_create(struct braid_volume *volume)
+{
+	struct block_device *backing = volume->data->bdev;
+	struct braid_disk_limits limits = {
+		.logical_block_bytes = max_t(unsigned int, VOLUME_SECTOR_BYTES, bdev_logical_block_size(backing)),
+		.physical_block_bytes = max_t(unsigned int, VOLUME_BLOCK_BYTES, bdev_physical_block_size(backing)),
+		.io_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT,
+		/* A request never spans more than two regions of the activity log. */
+		.zeroes_sectors_max = ACTLOG_REGION_BYTES >> SECTOR_SHIFT,
+	};
+	struct gendisk *disk;
+
+	if (bdev_max_discard_sectors(backing)) {
+		limits.discard_sectors_max = ACTLOG_REGION_BYTES >> SECTOR_SHIFT;
+		limits.discard_granularity_bytes = VOLUME_BLOCK_BYTES;
+	}
+	disk = braid_gendisk_alloc(&limits);
+	if (IS_ERR(disk))
+		return BRAID_ERROR_MEMORY;
+	disk->fops = &volume_operations;
+	disk->flags |= GENHD_FL_NO_PART;
+	disk->private_data = volume;
+	snprintf(disk->disk_name, sizeof(disk->disk_name), "braid%u", volume->minor);
+	set_capacity(disk, volume->core.super.volume_bytes >> SECTOR_SHIFT);
+	if (add_disk(disk)) {
+		put_disk(disk);
+		return BRAID_ERROR_MEMORY;
+	}
+	volume->gendisk = disk;
+	return BRAID_OK;
+}
+
+/* ---- attach ---- */
+
+static enum braid_error disks_open(struct braid_volume *volume, const struct braid_attach *attach)
+{
+	/* Two holders: one device cannot be both unless it is internal metadata. */
+	volume->data = braid_disk_open(attach->data_path, &volume->data);
+	if (IS_ERR(volume->data)) {
+		volume->data = NULL;
+		return BRAID_ERROR_OPEN_DISK;
+	}
+	volume->meta = volume->data;
+	if (!attach->meta_path)
+		return BRAID_OK;
+	volume->meta = braid_disk_open(attach->meta_path, &volume->meta);
+	if (IS_ERR(volume->meta)) {
+		volume->meta = NULL;
+		return BRAID_ERROR_OPEN_DISK;
+	}
+	return BRAID_OK;
+}
+
+static void disks_close(struct braid_volume *volume)
+{
+	struct braid_disk *data, *meta;
+
+	spin_lock_irq(&volume->lock);
+	data = volume->data;
+	meta = volume->meta;
+	volume->data = NULL;
+	volume->meta = NULL;
+	spin_unlock_irq(&volume->lock);
+	if (meta != data)
+		braid_disk_close(meta);
+	braid_disk_close(data);
+}
+
+/* Is it ours, and is it all there? [G10] */
+static enum braid_error super_check(struct braid_volume *volume, const struct ondisk_super *super, bool separate)
+{
+	const struct braid_identity *identity = &volume->bn->identity;
+	struct braid_volume *other;
+
+	if (super->node_id != identity->node_id || memcmp(super->cluster_id, identity->cluster_id, UUID_BYTES))
+		return BRAID_ERROR_OTHER_NODE;
+	if (separate != !!(super->flags & ONDISK_SEPARATE))
+		return BRAID_ERROR_BAD_METADATA;
+	if (!ondisk_layout(super->volume_bytes, super->granule_bytes, &volume->layout))
+		return BRAID_ERROR_BAD_METADATA;
+	if (bdev_nr_bytes(volume->data->bdev) < super->data_offset_bytes + super->volume_bytes ||
+	    bdev_nr_bytes(volume->meta->bdev) < volume->layout.end)
+		return BRAID_ERROR_DISK_SIZE;
+	other = braid_volume_find(volume->bn, super->volume_id);
+	if (!other)
+		other = braid_volume_find_name(volume->bn, super->name);
+	if (other) {
+		braid_volume_put(other);
+		return BRAID_ERROR_EXISTS;
+	}
+	return BRAID_OK;
+}
+
+/* Memory that the core works in; its size follows the volume's, its use what is dirty [D3]. */
+static enum braid_error core_create(struct braid_volume *volume, const struct ondisk_super *super)
+{
+	u32 nr_entries = dirty_entries_needed(super->volume_bytes, super->granule_bytes);
+	u32 nr_pages = min_t(u32, nr_entries * POOL_PAGES_PER_ENTRY, POOL_PAGES_MAX) + REPLICAS_MAX;
+	u32 nr_slots = super->actlog_parts * ACTLOG_PART_REGIONS;
+	struct dirty_entry *entries[REPLICAS_MAX];
+	u32 slot;
+
+	volume->memory.slots = kvcalloc(nr_slots, sizeof(*volume->memory.slots), GFP_KERNEL);
+	volume->memory.hash = kvcalloc(actlog_hash_size(super->actlog_parts), sizeof(*volume->memory.hash), GFP_KERNEL);
+	volume->memory.pages = kvcalloc(nr_pages, sizeof(*volume->memory.pages), GFP_KERNEL);
+	volume->memory.next_free = kvcalloc(nr_pages, sizeof(*volume->memory.next_free), GFP_KERNEL);
+	volume->memory.entries = kvcalloc((size_t)nr_entries * REPLICAS_MAX, sizeof(*volume->memory.entries), GFP_KERNEL);
+	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free ||
+	    !volume->memory.entries)
+		return BRAID_ERROR_MEMORY;
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		entries[slot] = volume->memory.entries + (size_t)slot * nr_entries;
+	dirty_pool_init(&volume->memory.pool, volume->memory.pages, volume->memory.next_free, nr_pages);
+	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
+		    super->volume_bytes);
+	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->memory.pool, entries);
+	volume->id = super->volume_id;
+	strscpy(volume->name, super->name, sizeof(volume->name));
+	return BRAID_OK;
+}
+
+static enum braid_error parts_create(struct braid_volume *volume)
+{
+	if (braid_engine_init(volume))
+		return BRAID_ERROR_MEMORY;
+	if (braid_meta_init(volume))
+		goto undo_engine;
+	if (braid_io_init(volume))
+		goto undo_meta;
+	if (braid_apply_init(volume))
+		goto undo_io;
+	if (braid_sync_init(volume))
+		goto undo_apply;
+	return BRAID_OK;
+
+undo_apply:
+	braid_apply_free(volume);
+undo_io:
+	braid_io_free(volume);
+undo_meta:
+	braid_meta_free(volume);
+undo_engine:
+	braid_engine_free(volume);
+	return BRAID_ERROR_MEMORY;
+}
+
+/* From the top down: nobody calls what is freed next. */
+static void parts_free(struct braid_volume *volume)
+{
+	braid_engine_stop(volume);
+	braid_sync_free(volume);
+	/* A log commit tells both halves of the data path, so it ends before they do. */
+	braid_meta_stop(volume);
+	braid_apply_free(volume);
+	braid_io_free(volume);
+	braid_meta_free(volume);
+	braid_engine_free(volume);
+}
+
+/* What the log named becomes dirty bits for good; then the log is emptied. The order is that of the head comment. */
+static enum braid_error metadata_begin(struct braid_volume *volume)
+{
+	enum braid_error error = braid_meta_load(volume);
+
+	if (error)
+		return error;
+	spin_lock_irq(&volume->lock);
+	volume->core.super.flags |= ONDISK_ATTACHED;
+	volume->core.super.attach_count++;
+	memcpy(volume->core.super.node_instance, volume->bn->identity.instance, UUID_BYTES);
+	spin_unlock_irq(&volume->lock);
+	if (braid_meta_save_maps(volume) || braid_meta_flush_data(volume) || braid_meta_write_super(volume) ||
+	    braid_meta_empty_log(volume))
+		return BRAID_ERROR_DISK_IO;
+	return BRAID_OK;
+}
+
+static void close_work(struct work_struct *work);
+
+static struct braid_volume *volume_alloc(struct braid_net *bn)
+{
+	struct braid_volume *volume = kvzalloc(sizeof(*volume), GFP_KERNEL);
+
+	if (!volume)
+		return NULL;
+	__module_get(THIS_MODULE);
+	refcount_inc(&bn->references);
+	volume->bn = bn;
+	kref_init(&volume->references);
+	mutex_init(&volume->command_lock);
+	spin_lock_init(&volume->lock);
+	INIT_RCU_WORK(&volume->free_work, volume_free_work);
+	INIT_WORK(&volume->close_work, close_work);
+	init_completion(&volume->closed);
+	return volume;
+}
+
+static enum braid_error attach_opened(struct braid_volume *volume, bool separate)
+{
+	struct ondisk_super *super = kzalloc(sizeof(*super), GFP_KERNEL);
+	enum braid_error error;
+
+	if (!super)
+		return BRAID_ERROR_MEMORY;
+	error = braid_meta_read_super(volume->meta, super);
+	if (!error)
+		error = super_check(volume, super, separate);
+	if (!error)
+		error = core_create(volume, super);
+	kfree(super);
+	if (error)
+		return error;
+	error = parts_create(volume);
+	if (error)
+		return error;
+	error = metadata_begin(volume);
+	if (!error)
+		error = gendisk_create(volume);
+	if (error)
+		parts_free(volume);
+	return error;
+}
+
+enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *attach,
+				     struct braid_volume **result)
+{
+	struct braid_volume *volume;
+	enum braid_error error;
+	int minor;
+
+	lockdep_assert_held(&bn->lock);
+	if (!bn->configured || bn->dying)
+		return BRAID_ERROR_NOT_CONFIGURED;
+	minor = ida_alloc_max(&minors, MINORS_MAX - 1, GFP_KERNEL);
+	if (minor < 0)
+		return minor == -ENOSPC ? BRAID_ERROR_LIMIT : BRAID_ERROR_MEMORY;
+	volume = volume_alloc(bn);
+	if (!volume) {
+		ida_free(&minors, minor);
+		return BRAID_ERROR_MEMORY;
+	}
+	volume->minor = minor;
+	error = disks_open(volume, attach);
+	if (!error)
+		error = attach_opened(volume, attach->meta_path != NULL);
+	if (error) {
+		disks_close(volume);
+		ida_free(&minors, minor);
+		braid_volume_put(volume);
+		return error;
+	}
+	braid_dispatch_add(volume);
+	if (result)
+		*result = volume;
+	return BRAID_OK;
+}
+
+/* ---- detach ---- */
+
+/* The disk gives back what it has, however long it takes: the wait's owner is close_work, status shows no volume any more. */
+static void data_path_drain(struct braid_volume *volume)
+{
+	while (braid_io_wait_idle(volume, CLOSE_WAIT_MS))
+		pr_warn("braid: %s: waiting for requests of the detached volume\n", volume->name);
+	while (braid_apply_wait_idle(volume, CLOSE_WAIT_MS))
+		pr_warn("braid: %s: the disk still owes answers to peers' requests\n", volume->name);
+}
+
+/* Peers were told; nothing is in flight: the log may say so, and the superblock too. */
+static void metadata_end(struct braid_volume *volume)
+{
+	if (!volume->clean || volume->disk_failed_posted)
+		return;
+	if (braid_meta_log_reset_wait(volume, CLOSE_WAIT_MS))
+		return;
+	spin_lock_irq(&volume->lock);
+	volume->core.super.flags &= ~ONDISK_ATTACHED;
+	spin_unlock_irq(&volume->lock);
+	braid_meta_save_super_wait(volume, CLOSE_WAIT_MS);
+}
+
+static void close_work(struct work_struct *work)
+{
+	struct braid_volume *volume = container_of(work, struct braid_volume, close_work);
+
+	braid_engine_post_simple(volume, VOLUME_EVENT_GOING_DOWN, NODE_NONE);
+	braid_engine_flush(volume);
+	/* No user is left; what runs are rounds of our own. */
+	braid_io_fail_all(volume);
+	data_path_drain(volume);
+	metadata_end(volume);
+	parts_free(volume);
+	disks_close(volume);
+	complete_all(&volume->closed);
+	braid_volume_put(volume);
+}
+
+static u32 left_ms(u64 deadline)
+{
+	u64 now = get_jiffies_64();
+
+	return time_before64(now, deadline) ? max(1u, jiffies_to_msecs(deadline - now)) : 1;
+}
+
+/* Without force: nobody uses it, and a primary has become a secondary in order. */
+static enum braid_error quiet_down(struct braid_volume *volume, u32 timeout_ms)
+{
+	enum braid_error error = BRAID_OK;
+
+	if (mutex_lock_killable(&volume->command_lock))
+		return BRAID_ERROR_INTERRUPTED;
+	if (READ_ONCE(volume->core.role) == VOLUME_PRIMARY)
+		error = braid_volume_demote(volume, timeout_ms);
+	if (!error) {
+		spin_lock_irq(&volume->lock);
+		if (volume->openers)
+			error = BRAID_ERROR_IN_USE;
+		else
+			volume->removing = true;
+		spin_unlock_irq(&volume->lock);
+	}
+	mutex_unlock(&volume->command_lock);
+	return error;
+}
+
+/* With force: what waits fails. A primary's log stays as it is on disk: after the next attach it stands for the difference. */
+static void forced_down(struct braid_volume *volume)
+{
+	spin_lock_irq(&volume->lock);
+	volume->removing = true;
+	spin_unlock_irq(&volume->lock);
+	wake_up_all(&volume->changed);
+	braid_io_fail_all(volume);
+	/* The command under way, if any, sees removing. */
+	mutex_lock(&volume->command_lock);
+	mutex_unlock(&volume->command_lock);
+}
+
+enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms)
+{
+	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
+	bool used = READ_ONCE(volume->openers) || mutex_is_locked(&volume->command_lock);
+	enum braid_error error = BRAID_OK;
+
+	lockdep_assert_held(&volume->bn->lock);
+	if (!force || !used)
+		error = quiet_down(volume, force ? timeout_ms / 2 : timeout_ms);
+	if (error && !force)
+		return error;
+	if (force && (used || error))
+		forced_down(volume);
+	volume->clean = READ_ONCE(volume->core.role) != VOLUME_PRIMARY;
+	braid_dispatch_remove(volume);
+	/* Waits for nothing but submissions under way; the page cache's last writes fail when the volume was forced. */
+	del_gendisk(volume->gendisk);
+	ida_free(&minors, volume->minor);
+	queue_work(close_workqueue, &volume->close_work);
+	if (!wait_for_completion_timeout(&volume->closed, msecs_to_jiffies(left_ms(deadline)))) {
+		pr_warn("braid: %s: is down; its disk has not answered every request and is closed as soon as it has\n",
+			volume->name);
+		return BRAID_ERROR_TIMEOUT;
+	}
+	return BRAID_OK;
+}
+
+void braid_volumes_exit_net(struct braid_net *bn)
+{
+	struct braid_volume *volume, *next;
+
+	lockdep_assert_held(&bn->lock);
+	list_for_each_entry_safe(volume, next, &bn->volumes, entry) {
+		braid_volume_get(volume);
+		braid_debugfs_remove(volume);
+		braid_volume_down(volume, true, EXIT_TIMEOUT_MS);
+		braid_volume_put(volume);
+	}
+}
+
+/* ---- module ---- */
+
+int braid_devices_init(void)
+{
+	close_workqueue = alloc_workqueue("braid-close", WQ_UNBOUND, 0);
+	return close_workqueue ? 0 : -ENOMEM;
+}
+
+void braid_devices_exit(void)
+{
+	rcu_barrier();
+	destroy_workqueue(close_workqueue);
+	ida_destroy(&minors);
+}

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One attached volume in the kernel: glue around struct volume of the core.
+ *
+ * Files: device.c  gendisk, attach and detach;              engine.c  events in, actions out;
+ *        dispatch.c  frames and ends of sessions to volumes, names, what peers have;
+ *        meta.c, meta_maps.c  everything on the metadata;    io*.c     the primary's reads and writes;
+ *        apply.c   other nodes' writes and reads here;       sync.c    resync, both ends.
+ *
+ * Locks, outermost first: bn->lock (mutex) > volume->command_lock (mutex, one administrator's command at a time) >
+ * volume->lock (spinlock, interrupts disabled, since local I/O ends in interrupts: core state, request lists). Nothing
+ * sleeps under volume->lock.
+ */
+#ifndef BRAID_DEVICE_H
+#define BRAID_DEVICE_H
+
+#include <linux/blkdev.h>
+#include <linux/completion.h>
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/rbtree.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+#include "compat.h"
+#include "core/volume.h"
+#include "node.h"
+#include "range.h"
+
+/* Every reason why something at hand was refused; texts in netlink.c, remedies in the command. Stable numbers. */
+enum braid_error {
+	BRAID_OK = 0,
+	/* 1..31: enum volume_refusal */
+	BRAID_ERROR_NOT_CONFIGURED = 32,	/* no identity in this namespace */
+	BRAID_ERROR_ALREADY_CONFIGURED,
+	BRAID_ERROR_NO_SUCH_PEER,
+	BRAID_ERROR_NO_SUCH_VOLUME,
+	BRAID_ERROR_EXISTS,
+	BRAID_ERROR_OPEN_DISK,		/* backing disk cannot be opened exclusively */
+	BRAID_ERROR_NO_METADATA,
+	BRAID_ERROR_BAD_METADATA,
+	BRAID_ERROR_META_INCOMPATIBLE,
+	BRAID_ERROR_OTHER_NODE,		/* metadata belongs to another node or cluster [G10] */
+	BRAID_ERROR_DISK_SIZE,		/* disk is smaller than the metadata says */
+	BRAID_ERROR_DISK_IO,
+	BRAID_ERROR_IN_USE,		/* device is open */
+	BRAID_ERROR_TIMEOUT,
+	BRAID_ERROR_INTERRUPTED,
+	BRAID_ERROR_MEMORY,
+	BRAID_ERROR_ADDRESS,		/* cannot listen there */
+	BRAID_ERROR_LIMIT,
+};
+
+struct braid_event {			/* queued for the engine */
+	struct list_head entry;
+	struct volume_event event;
+	union wire_body *body;		/* own copy, freed with the event; or NULL */
+};
+
+struct braid_volume {
+	struct kref references;
+	struct list_head entry;		/* bn->volumes */
+	struct braid_net *bn;		/* counted */
+	u64 id;				/* volume id */
+	char name[NAME_BYTES_MAX];
+	u32 minor;
+	struct mutex command_lock;
+
+	spinlock_t lock;
+	struct volume core;		/* under lock */
+
+	/* engine.c */
+	struct workqueue_struct *workqueue;	/* of this volume, WQ_MEM_RECLAIM, unbound */
+	struct work_struct engine_work;
+	struct list_head events;	/* under lock */
+	u32 nr_events;			/* under lock */
+	struct {			/* under lock: events without memory, see engine.c */
+		u32 types;		/* bit: enum volume_event_type */
+		u32 nodes[VOLUME_EVENT_GOING_DOWN + 1];
+	} overflow;
+	bool engine_running;		/* under lock: steps are made; before braid_engine_start() events only queue */
+	struct volume_actions actions;	/* engine work only */
+	union wire_body *body;		/* engine work only: scratch */
+	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED and when in_flight becomes 0 */
+	struct {
+		bool done;
+		enum volume_refusal refusal;
+		u32 nodes;
+	} command_result;		/* under lock; of the command_lock holder's command */
+
+	/* meta.c */
+	struct braid_disk *data;	/* compat.h's handle of an exclusively opened disk; NULL after detach */
+	struct braid_disk *meta;	/* may be the same */
+	struct ondisk_layout layout;
+	struct work_struct commit_work;	/* activity log group commit */
+	struct work_struct save_work;	/* superblock, dirty pages, log reset */
+	struct braid_meta *meta_private;
+
+	/* device.c */
+	struct gendisk *gendisk;
+	u32 openers;			/* under lock */
+	u32 writers;
+	bool removing;			/* no new openers, I/O fails */
+	bool disk_failed_posted;
+	bool demoting;			/* under lock: no new openers */
+	struct rcu_work free_work;	/* after the last reference */
+	struct work_struct close_work;	/* last part of a detach: waits for the disk as long as it takes */
+	struct completion closed;	/* close_work ended */
+	bool clean;			/* close_work: empty the log and say in the metadata that the detach was clean */
+	struct {			/* memory of volume->core */
+		struct actlog_slot *slots;
+		u32 *hash;
+		struct dirty_page *pages;
+		u32 *next_free;
+		struct dirty_entry *entries;
+		struct dirty_pool pool;	/* under lock */
+	} memory;
+
+	struct braid_range_tree ranges;	/* of writes and resync chunks; under lock */
+	/* io.c: the primary's requests; all lists under lock */
+	struct braid_io *io;
+	/* apply.c */
+	struct braid_apply *apply;
+	/* sync.c */
+	struct braid_sync *sync;
+
+	/* counters for status [D6] [C5], under lock */
+	struct {
+		u64 writes, reads, flushes, written_bytes, read_bytes;
+		u64 log_commits, super_writes, dirty_page_writes;
+		u64 resync_sent_bytes, resync_equal_bytes, resync_received_bytes;
+		u64 remote_reads;
+	} count;
+};
+
+/* ---- device.c ---- */
+int braid_devices_init(void);		/* module: major number, caches */
+void braid_devices_exit(void);
+struct braid_attach {
+	const char *data_path;
+	const char *meta_path;		/* NULL: internal */
+};
+/* Opens disks, loads metadata, creates /dev/braidN, goes online. Process context, bn->lock held. */
+enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *attach,
+				     struct braid_volume **volume);
+/*
+ * Down: refused with IN_USE while open unless @force: then pending I/O fails and openers get errors. Always ends within about
+ * @timeout_ms. Process context, bn->lock held, command_lock not. With @force BRAID_ERROR_TIMEOUT means: the volume is down and
+ * its names are free, but its disk has not given back every request; it is closed as soon as it has.
+ */
+enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms);
+
+/* ---- dispatch.c ---- */
+struct braid_volume *braid_volume_find(struct braid_net *bn, u64 id);		/* takes a reference; any context */
+struct braid_volume *braid_volume_find_name(struct braid_net *bn, const char *name);
+void braid_volume_get(struct braid_volume *volume);
+void braid_volume_put(struct braid_volume *volume);
+/*
+ * The volume goes online: it gets ONLINE, then PEER_UP for each session that is open, then whatever arrives; from now on it
+ * is found by id and name. Process context, bn->lock held.
+ */
+void braid_dispatch_add(struct braid_volume *volume);
+/* Nothing that arrives reaches it any more, its id and name are free. Process context, bn->lock held; sleeps for a grace period. */
+void braid_dispatch_remove(struct braid_volume *volume);
+/* device.c: namespace exit: forced down of every volume. */
+void braid_volumes_exit_net(struct braid_net *bn);
+/*
+ * A new id for a frame that asks for an answer; used by io.c and sync.c for EVERY such frame, because ACKS carry request
+ * ids only: bit 63 says that the resync asks, bits 48..62 name the asking volume on this node (braid_volumes_receive()
+ * finds it by them), the rest is a sequence number of the whole module, so that no late answer ever fits. Any context.
+ */
+#define BRAID_REQUEST_RESYNC (1ull << 63)
+u64 braid_request_id(const struct braid_volume *volume, bool resync);
+
+/* A volume that a peer greeted for and that has no replica here: what `braid replicate NAME` needs to create one. */
+struct braid_known_volume {
+	u64 id;
+	char name[NAME_BYTES_MAX];
+	u64 volume_bytes;
+	u32 granule_bytes;
+	u32 actlog_parts;
+	u32 replicas;		/* nodes that have one, as the peer said */
+	u32 seen_from;		/* nodes that greeted for it */
+};
+
+enum { BRAID_KNOWN_VOLUMES_MAX = 1024 };
+
+/* The @index-th known volume of the namespace: false when there are no more. Process context; takes a mutex of its own. */
+bool braid_known_volume(struct braid_net *bn, unsigned int index, struct braid_known_volume *known);
+/* Namespace: set up and free what dispatch.c keeps there. */
+int braid_devices_init_net(struct braid_net *bn);
+void braid_devices_exit_net(struct braid_net *bn);
+
+/* ---- engine.c ---- */
+int braid_engine_init(struct braid_volume *volume);
+void braid_engine_free(struct braid_volume *volume);	/* after braid_engine_stop(), or when never started */
+void braid_engine_start(struct braid_volume *volume);	/* events that queued up are handled from now on */
+void braid_engine_stop(struct braid_volume *volume);	/* drops queued events, waits for the work */
+/* Everything posted so far has been stepped and its actions are carried out. Process context, not from the engine. */
+void braid_engine_flush(struct braid_volume *volume);
+/*
+ * Wait until the queue of events is short again: what a peer sends must not fill our memory. 0 or -ETIMEDOUT. Process
+ * context; bounded by the failure timeout.
+ */
+int braid_engine_throttle(struct braid_volume *volume);
+/*
+ * Queue an event (copied; @event->body is copied too). Never fails. Any context for events that are only a type and a
+ * node (disk, I/O and resync results); those that carry more (body, token, value, force) may sleep (GFP_NOIO). Not under volume->lock.
+ * event->random is filled when the step runs.
+ */
+void braid_engine_post(struct braid_volume *volume, const struct volume_event *event);
+/* Shorthand for events that need only a type and a node. */
+void braid_engine_post_simple(struct braid_volume *volume, enum volume_event_type type, u8 node);
+/* Run an administrator's command to its end: killable, bounded. Caller holds command_lock. */
+enum braid_error braid_engine_command(struct braid_volume *volume, const struct volume_event *event, u32 timeout_ms,
+				      u32 *nodes);
+/* Caller of these four holds a reference and command_lock, and not bn->lock: they wait for peers. */
+enum braid_error braid_volume_promote(struct braid_volume *volume, bool force, u32 peer_down, u32 timeout_ms, u32 *nodes);
+enum braid_error braid_volume_demote(struct braid_volume *volume, u32 timeout_ms);
+enum braid_error braid_volume_resolve(struct braid_volume *volume, u64 split_id, u8 winner, u32 timeout_ms, u32 *nodes);
+enum braid_error braid_volume_forget(struct braid_volume *volume, u8 node, u32 timeout_ms);
+
+/* ---- meta.c ---- */
+/* Read superblock only, for attach's checks; then load maps and log into volume->core (already volume_init'ed). May sleep. */
+enum braid_error braid_meta_read_super(struct braid_disk *meta, struct ondisk_super *super);
+int braid_meta_init(struct braid_volume *volume);
+enum braid_error braid_meta_load(struct braid_volume *volume);
+void braid_meta_stop(struct braid_volume *volume);	/* waits for its works */
+void braid_meta_free(struct braid_volume *volume);
+/* Start a group commit if one is wanted and none is under way; call under volume->lock or not. When it ended:
+ * braid_io_log_committed() and braid_apply_log_committed(). */
+void braid_meta_kick_commit(struct braid_volume *volume);
+/* Queue work for save_work: any context. The answers are posted to the engine. */
+void braid_meta_save_super(struct braid_volume *volume, u32 token, bool maps_first);
+void braid_meta_log_reset(struct braid_volume *volume);
+/* Make every unsaved dirty bit durable now. Process context, sleeps; 0 or -EIO. Serialised with save_work. */
+int braid_meta_save_maps(struct braid_volume *volume);
+/* Superblock or log reset through save_work, then wait: 0, -EIO, -ETIMEDOUT or -EINTR (killed). Process context. */
+int braid_meta_save_super_wait(struct braid_volume *volume, u32 timeout_ms);
+int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms);
+/* Attach: the log on disk becomes empty, whatever it held; then the superblock. Process context, sleeps; 0 or -EIO. */
+int braid_meta_empty_log(struct braid_volume *volume);
+int braid_meta_write_super(struct braid_volume *volume);
+/* Flush of the local data disk. Process context, sleeps. */
+int braid_meta_flush_data(struct braid_volume *volume);
+/* The local disk failed (first error wins): posts DISK_FAILED, no more I/O goes to it. Any context. */
+void braid_disk_failed(struct braid_volume *volume, const char *what, int error);
+
+/* ---- io.c ---- */
+int braid_io_init(struct braid_volume *volume);
+void braid_io_free(struct braid_volume *volume);
+void braid_io_submit(struct braid_volume *volume, struct bio *bio);	/* from submit_bio of the gendisk */
+void braid_io_gate(struct braid_volume *volume);			/* VOLUME_DO_GATE */
+void braid_io_release(struct braid_volume *volume, u8 node);		/* VOLUME_DO_RELEASE */
+void braid_io_log_committed(struct braid_volume *volume);
+void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed);	/* from WIRE_ACKS */
+void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_header *header,
+			const struct wire_io *io, struct braid_buffer *payload);
+/* Session of @node is gone: reads and resync flushes that wait for it are redirected or failed. */
+void braid_io_peer_down(struct braid_volume *volume, u8 node);
+/* Fail everything that waits, now and from now on (forced down). */
+void braid_io_fail_all(struct braid_volume *volume);
+/* Wait until nothing is in flight: 0, -ETIMEDOUT or -EINTR (killed). */
+int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms);
+/* One flush on every streaming replica and here, then the activity log is emptied everywhere as far as allowed [W6].
+ * Process context, bounded by the failure timeout. Used for demotion and by the idle timer. */
+int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms);
+
+/* ---- apply.c: takes over @payload. 0 or -EPROTO ---- */
+int braid_apply_init(struct braid_volume *volume);
+void braid_apply_free(struct braid_volume *volume);
+int braid_apply_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
+		      const union wire_body *body, struct braid_buffer *payload);
+void braid_apply_log_committed(struct braid_volume *volume);
+void braid_apply_peer_down(struct braid_volume *volume, u8 node);	/* answers to it are no longer sent */
+int braid_apply_wait_idle(struct braid_volume *volume, u32 timeout_ms);
+
+/* ---- sync.c ---- */
+int braid_sync_init(struct braid_volume *volume);
+void braid_sync_free(struct braid_volume *volume);
+void braid_sync_start(struct braid_volume *volume, u8 node);
+void braid_sync_stop(struct braid_volume *volume, u8 node);	/* returns when nothing of it runs any more; process context */
+int braid_sync_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
+		     const union wire_body *body, struct braid_buffer *payload);
+void braid_sync_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed);
+
+#endif

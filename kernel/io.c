@@ -1,0 +1,792 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The primary's writes, discards, zeroes and flushes: from the user's bio to every replica and back.
+ * Places of a request, references and locking: io_internal.h. Keeps [W1] to [W5], [W8], [L4], [I14].
+ *
+ * Errors: a peer that fails a write is reported to the core and stays waited for until the core releases it, so that it
+ * has left the in-sync set before the write completes [W4]. The same holds for the local disk while other replicas
+ * have the write; when there is no other, the write ends with an error at once. A request succeeds when one
+ * replica acknowledged it and every other acknowledged it or was released.
+ */
+#include <linux/bio.h>
+#include <linux/hash.h>
+#include <linux/slab.h>
+#include "io_internal.h"
+
+/* ---- requests ---- */
+
+struct braid_request *braid_request_alloc(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request = mempool_alloc(io->requests, GFP_NOIO);
+	unsigned long flags;
+
+	memset(request, 0, sizeof(*request));
+	request->volume = volume;
+	INIT_LIST_HEAD(&request->entry);
+	INIT_LIST_HEAD(&request->ending);
+	INIT_HLIST_NODE(&request->by_id);
+	refcount_set(&request->references, 1);
+	spin_lock_irqsave(&volume->lock, flags);
+	io->nr_requests++;
+	spin_unlock_irqrestore(&volume->lock, flags);
+	return request;
+}
+
+void braid_request_put(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	unsigned long flags;
+
+	if (!refcount_dec_and_test(&request->references))
+		return;
+	braid_buffer_put(request->buffer);
+	mempool_free(request, volume->io->requests);
+	/* Under the lock to the end: braid_io_free() frees the volume when it has seen 0. */
+	spin_lock_irqsave(&volume->lock, flags);
+	if (!--volume->io->nr_requests)
+		wake_up_all(&volume->changed);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
+/* What the user sees, with the disk's statistics. Takes the bio away from the request: under the lock. */
+static struct bio *take_bio(struct braid_request *request)
+{
+	struct bio *bio = request->bio;
+
+	if (bio)
+		bio_end_io_acct(bio, request->start_time);
+	request->bio = NULL;
+	return bio;
+}
+
+static void end_bio(struct bio *bio, bool ok)
+{
+	if (!bio)
+		return;
+	if (!ok)
+		bio->bi_status = BLK_STS_IOERR;
+	bio_endio(bio);
+}
+
+void braid_request_succeed(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	struct bio *bio;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	bio = take_bio(request);
+	braid_range_unlock(&volume->ranges, &request->range);
+	volume->count.reads++;
+	volume->count.read_bytes += request->length_bytes;
+	if (request->admitted && !--volume->io->nr_reads)
+		wake_up_all(&volume->changed);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	end_bio(bio, true);
+	braid_request_put(request);
+}
+
+void braid_request_fail(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	struct bio *bio;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	bio = take_bio(request);
+	braid_range_unlock(&volume->ranges, &request->range);
+	if (request->admitted && !--volume->io->nr_reads)
+		wake_up_all(&volume->changed);
+	if (!bio && request->kind == REQUEST_FLUSH)
+		braid_io_round_flushed(volume->io, false);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	end_bio(bio, false);
+	braid_request_put(request);
+}
+
+void braid_request_ready(struct braid_request *request)
+{
+	struct braid_io *io = request->volume->io;
+
+	list_add_tail(&request->entry, &io->ready);
+	queue_work(request->volume->workqueue, &io->work);
+}
+
+void braid_request_range_ready(struct braid_range *range)
+{
+	braid_request_ready(container_of(range, struct braid_request, range));
+}
+
+bool braid_request_gate(struct braid_request *request)
+{
+	struct braid_io *io = request->volume->io;
+	bool first = list_empty(&io->gate_waiters);
+
+	braid_range_unlock(&request->volume->ranges, &request->range);
+	list_add_tail(&request->entry, &io->gate_waiters);
+	return first;
+}
+
+static struct hlist_head *hash_head(struct braid_io *io, u64 id)
+{
+	return &io->in_flight[hash_64(id, REQUEST_HASH_BITS)];
+}
+
+void braid_request_insert(struct braid_request *request)
+{
+	request->id = braid_request_id(request->volume, false);
+	hlist_add_head(&request->by_id, hash_head(request->volume->io, request->id));
+}
+
+struct braid_request *braid_request_find(struct braid_volume *volume, u64 id)
+{
+	struct braid_request *request;
+
+	hlist_for_each_entry(request, hash_head(volume->io, id), by_id)
+		if (request->id == id)
+			return request;
+	return NULL;
+}
+
+/* ---- the end ---- */
+
+static void count_change(struct braid_volume *volume, const struct braid_request *request)
+{
+	if (request->kind == REQUEST_FLUSH) {
+		volume->count.flushes++;
+	} else {
+		volume->count.writes++;
+		volume->count.written_bytes += request->length_bytes;
+	}
+}
+
+/* Every acknowledgement is in and sending is over. Any context. */
+static void request_ended(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	bool ok = request->ok_nodes && !request->doomed;
+	struct bio *bio;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	hlist_del_init(&request->by_id);
+	braid_regions_put(volume, &request->regions, true);
+	if (request->flushing && ok)
+		actlog_flush_end(&volume->core.log, request->flush_epoch);
+	volume_end(&volume->core, &request->ack);
+	if (!volume->core.in_flight)
+		wake_up_all(&volume->changed);
+	if (request->preflush && request->flushing && ok && request->bio) {
+		request->preflush = false;	/* now the write itself */
+		request->flushing = false;
+		braid_request_ready(request);
+		spin_unlock_irqrestore(&volume->lock, flags);
+		return;
+	}
+	braid_range_unlock(&volume->ranges, &request->range);
+	count_change(volume, request);
+	if (request->flushing && !request->bio && request->kind == REQUEST_FLUSH)
+		braid_io_round_flushed(volume->io, ok);
+	else if (!request->flushing && !volume->io->failing)
+		mod_timer(&volume->io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	bio = take_bio(request);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	end_bio(bio, ok);
+	braid_request_put(request);
+}
+
+static void drop_hold(struct braid_request *request)
+{
+	if (atomic_dec_and_test(&request->holds))
+		request_ended(request);
+}
+
+/*
+ * One acknowledgement without error, or a release. True: the last one; the caller drops the hold after unlocking.
+ * Under the lock.
+ */
+static bool acked_locked(struct braid_request *request, u8 node, bool ok)
+{
+	struct braid_volume *volume = request->volume;
+
+	if (!volume_waits_for(&request->ack, node))
+		return false;
+	if (ok)
+		request->ok_nodes |= NODE_BIT(node);
+	if (node == volume->core.node && request->log_waiting) {
+		/* Released before its local part began: it never will. */
+		request->log_waiting = false;
+		list_del_init(&request->entry);
+	}
+	return volume_acked(&volume->core, &request->ack, node);
+}
+
+static void end_collected(struct list_head *ending)
+{
+	struct braid_request *request, *next;
+
+	list_for_each_entry_safe(request, next, ending, ending) {
+		list_del_init(&request->ending);
+		drop_hold(request);
+	}
+}
+
+/* ---- the local part ---- */
+
+void braid_request_local_end(struct braid_request *request, bool failed)
+{
+	struct braid_volume *volume = request->volume;
+	u8 self = volume->core.node;
+	unsigned long flags;
+	bool last = false;
+
+	if (failed)
+		braid_disk_failed(volume, "write", -EIO);
+	spin_lock_irqsave(&volume->lock, flags);
+	if (failed)
+		request->ack.local_failed = true;
+	/* While others hold the write this node leaves the in-sync set first: braid_io_release() of this node. */
+	if (!failed || !(request->ack.nodes & ~NODE_BIT(self)))
+		last = acked_locked(request, self, !failed);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	if (last)
+		drop_hold(request);
+}
+
+static void local_endio(struct bio *bio)
+{
+	struct braid_request *request = bio->bi_private;
+	bool failed = bio->bi_status != BLK_STS_OK;
+
+	bio_put(bio);
+	braid_request_local_end(request, failed);
+	braid_request_put(request);
+}
+
+static void zeroes_work(struct work_struct *work)
+{
+	struct braid_request *request = container_of(work, struct braid_request, work);
+	int error = braid_local_zeroes(request->volume, request->offset_bytes, request->length_bytes,
+				       request->kind == REQUEST_DISCARD, request->fua);
+
+	braid_request_local_end(request, error != 0);
+	braid_request_put(request);
+}
+
+void braid_request_local_start(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	struct bio *bio;
+
+	refcount_inc(&request->references);
+	if (!request->flushing && request->kind != REQUEST_WRITE) {
+		INIT_WORK(&request->work, zeroes_work);
+		queue_work(volume->workqueue, &request->work);
+		return;
+	}
+	if (request->flushing)
+		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0,
+				      local_endio, request);
+	else
+		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | (request->fua ? REQ_FUA : 0),
+				      request->buffer, request->offset_bytes, request->length_bytes, local_endio,
+				      request);
+	if (bio) {
+		submit_bio(bio);
+		return;
+	}
+	braid_request_local_end(request, true);
+	braid_request_put(request);
+}
+
+/* ---- the start ---- */
+
+static u8 frame_type(const struct braid_request *request)
+{
+	if (request->flushing)
+		return WIRE_FLUSH;
+	switch (request->kind) {
+	case REQUEST_DISCARD:
+		return WIRE_DISCARD;
+	case REQUEST_ZEROES:
+		return WIRE_ZEROES;
+	default:
+		return WIRE_WRITE;
+	}
+}
+
+/* To everyone who must acknowledge, at once: the local log entry may still be under way [W3]. */
+static void send_to_peers(struct braid_request *request, u32 nodes)
+{
+	struct braid_volume *volume = request->volume;
+	u8 node;
+
+	for (node = 0; node < NODES_MAX; node++) {
+		struct wire_io io = {
+			.offset_bytes = request->offset_bytes,
+			.length_bytes = request->length_bytes,
+			.epoch = request->epoch,
+			.generation_id = request->generation_id,
+		};
+
+		if (!(nodes & NODE_BIT(node)))
+			continue;
+		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
+		if (braid_send_io(volume, node, frame_type(request),
+				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
+				  request->flushing ? NULL : request->buffer) == -ENOMEM)
+			braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
+	}
+}
+
+/* Is the request allowed on the local disk now [W3] [G2]? Under the lock. */
+static bool log_ready(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	bool internal = request->flushing && !request->bio;
+
+	return braid_regions_ready(volume, &request->regions) && (internal || !volume_mark_wanted(&volume->core));
+}
+
+enum admission {
+	ADMITTED,
+	ADMISSION_QUEUED,	/* in another place now */
+	ADMISSION_IO_WAITS,	/* the same, and the core has to know */
+	ADMISSION_FAILED,
+};
+
+/* Gate, range, log. Under the lock. */
+static enum admission admit(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	struct braid_io *io = volume->io;
+	bool internal = request->kind == REQUEST_FLUSH && !request->bio;
+	enum volume_gate gate = internal ? VOLUME_GATE_OPEN : volume_gate_write(&volume->core);
+
+	if (io->failing || gate == VOLUME_GATE_FAIL)
+		return ADMISSION_FAILED;
+	if (gate == VOLUME_GATE_WAIT)
+		return braid_request_gate(request) ? ADMISSION_IO_WAITS : ADMISSION_QUEUED;
+	request->flushing = request->kind == REQUEST_FLUSH || request->preflush;
+	if (request->flushing)
+		return ADMITTED;
+	if (!request->range.queued &&
+	    !braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes,
+			      braid_request_range_ready))
+		return ADMISSION_QUEUED;
+	switch (braid_regions_get(volume, &request->regions, request->offset_bytes, request->length_bytes,
+				  volume->core.log.epoch)) {
+	case ACTLOG_FULL:
+		list_add_tail(&request->entry, &io->full_waiters);
+		braid_io_round_want(io, false);
+		return ADMISSION_QUEUED;
+	case ACTLOG_WAIT:
+		if (braid_io_evict_wanted(volume))
+			braid_io_round_want(io, false);
+		break;
+	case ACTLOG_READY:
+		break;
+	}
+	return ADMITTED;
+}
+
+/* Into flight. True: the local part may start at once. Under the lock. */
+static bool take_off(struct braid_request *request, bool *log_wanted)
+{
+	struct braid_volume *volume = request->volume;
+	const struct generation *tail = lineage_tail(&volume->core.super.chain);
+	bool local;
+
+	memset(&request->ack, 0, sizeof(request->ack));
+	request->ok_nodes = 0;
+	request->log_waiting = false;
+	request->generation_id = tail ? tail->id : 0;
+	request->epoch = volume->core.log.epoch;
+	request->flush_epoch = request->flushing ? actlog_flush_begin(&volume->core.log) : 0;
+	volume_begin(&volume->core, &request->ack, request->offset_bytes, request->flushing ? 0 : request->length_bytes);
+	braid_request_insert(request);
+	atomic_set(&request->holds, 2);
+	if (!request->flushing)
+		mod_timer(&volume->io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	local = volume_waits_for(&request->ack, volume->core.node);
+	if (!local || log_ready(request))
+		return local;
+	request->log_waiting = true;
+	list_add_tail(&request->entry, &volume->io->log_waiters);
+	if (volume_mark_wanted(&volume->core))
+		volume->core.log.forced = true;
+	*log_wanted = true;
+	return false;
+}
+
+static void change_start(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	bool local, log_wanted = false, nobody;
+	enum admission admission;
+	unsigned long flags;
+	u32 nodes;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	admission = admit(request);
+	if (admission != ADMITTED) {
+		spin_unlock_irqrestore(&volume->lock, flags);
+		if (admission == ADMISSION_IO_WAITS)
+			braid_engine_post_simple(volume, VOLUME_EVENT_IO_WAITS, NODE_NONE);
+		else if (admission == ADMISSION_FAILED)
+			braid_request_fail(request);
+		return;
+	}
+	local = take_off(request, &log_wanted);
+	nodes = request->ack.nodes & ~NODE_BIT(volume->core.node);
+	nobody = !request->ack.nodes;
+	spin_unlock_irqrestore(&volume->lock, flags);
+
+	if (log_wanted)
+		braid_meta_kick_commit(volume);
+	send_to_peers(request, nodes);
+	if (local)
+		braid_request_local_start(request);
+	if (nobody)	/* ends with an error: ok_nodes is empty */
+		drop_hold(request);
+	drop_hold(request);
+}
+
+void braid_request_start(struct braid_request *request)
+{
+	if (request->kind == REQUEST_READ)
+		braid_read_start(request);
+	else
+		change_start(request);
+}
+
+static void start_work(struct work_struct *work)
+{
+	struct braid_io *io = container_of(work, struct braid_io, work);
+	struct braid_volume *volume = io->volume;
+	struct braid_request *request;
+	unsigned long flags;
+
+	for (;;) {
+		spin_lock_irqsave(&volume->lock, flags);
+		request = list_first_entry_or_null(&io->ready, struct braid_request, entry);
+		if (request)
+			list_del_init(&request->entry);
+		spin_unlock_irqrestore(&volume->lock, flags);
+		if (!request)
+			return;
+		braid_request_start(request);
+		cond_resched();
+	}
+}
+
+/* ---- from the block layer ---- */
+
+static bool kind_of(const struct bio *bio, struct braid_request *request)
+{
+	switch (bio_op(bio)) {
+	case REQ_OP_READ:
+		request->kind = REQUEST_READ;
+		return true;
+	case REQ_OP_WRITE:
+		request->kind = bio->bi_iter.bi_size ? REQUEST_WRITE : REQUEST_FLUSH;
+		return true;
+	case REQ_OP_FLUSH:
+		request->kind = REQUEST_FLUSH;
+		return true;
+	case REQ_OP_DISCARD:	/* executed as zeroes, so that replicas stay the same [W8] */
+		request->kind = REQUEST_DISCARD;
+		return true;
+	case REQ_OP_WRITE_ZEROES:
+		request->kind = bio->bi_opf & REQ_NOUNMAP ? REQUEST_ZEROES : REQUEST_DISCARD;
+		return true;
+	default:
+		return false;
+	}
+}
+
+void braid_io_submit(struct braid_volume *volume, struct bio *bio)
+{
+	struct braid_request *request;
+
+	bio = bio_split_to_limits(bio);
+	if (!bio)
+		return;
+	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing) || bio->bi_iter.bi_size > IO_BYTES_MAX) {
+		bio_io_error(bio);
+		return;
+	}
+	request = braid_request_alloc(volume);
+	if (!kind_of(bio, request)) {
+		bio->bi_status = BLK_STS_NOTSUPP;
+		bio_endio(bio);
+		braid_request_put(request);
+		return;
+	}
+	request->bio = bio;
+	request->start_time = bio_start_io_acct(bio);
+	request->offset_bytes = bio->bi_iter.bi_sector << SECTOR_SHIFT;
+	request->length_bytes = bio->bi_iter.bi_size;
+	if (request->kind == REQUEST_FLUSH) {
+		request->offset_bytes = 0;
+		request->length_bytes = 0;
+	} else if (request->kind != REQUEST_READ) {
+		request->fua = bio->bi_opf & REQ_FUA;
+		request->preflush = bio->bi_opf & REQ_PREFLUSH;
+	}
+	if (request->kind == REQUEST_WRITE) {
+		request->buffer = braid_buffer_alloc(request->length_bytes, GFP_NOIO);
+		braid_buffer_from_bio(request->buffer, bio);	/* [W2] */
+	}
+	braid_request_start(request);
+}
+
+/* ---- from peers and from the core ---- */
+
+void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed)
+{
+	struct braid_request *request;
+	bool last = false, report = false;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	request = braid_request_find(volume, request_id);
+	if (request && request->kind != REQUEST_READ && node != volume->core.node) {
+		report = failed && volume_waits_for(&request->ack, node);
+		if (!failed)
+			last = acked_locked(request, node, true);
+	}
+	spin_unlock_irqrestore(&volume->lock, flags);
+	if (report)
+		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_IO_FAILED, node);
+	if (last)
+		drop_hold(request);
+}
+
+void braid_io_release(struct braid_volume *volume, u8 node)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+	LIST_HEAD(ending);
+	unsigned long flags;
+	u32 bucket;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++)
+		hlist_for_each_entry(request, &io->in_flight[bucket], by_id)
+			if (acked_locked(request, node, false))
+				list_add_tail(&request->ending, &ending);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	end_collected(&ending);
+}
+
+/* Nobody will be asked any more, whoever has not answered. Under the lock. */
+static void give_up(struct braid_request *request, struct list_head *ending)
+{
+	u8 node;
+
+	for (node = 0; node < NODES_MAX; node++)
+		if (acked_locked(request, node, false))
+			list_add_tail(&request->ending, ending);
+}
+
+/* No complete replica is left, though a resync target may have taken the writes in flight. Under the lock. */
+static void doom_in_flight(struct braid_io *io, struct list_head *ending)
+{
+	struct braid_request *request;
+	u32 bucket;
+
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
+		hlist_for_each_entry(request, &io->in_flight[bucket], by_id) {
+			if (request->kind == REQUEST_READ)
+				continue;
+			request->doomed = true;
+			give_up(request, ending);
+		}
+	}
+}
+
+void braid_io_gate(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	LIST_HEAD(ending);
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	if (volume_gate_write(&volume->core) == VOLUME_GATE_FAIL)
+		doom_in_flight(io, &ending);
+	list_splice_tail_init(&io->gate_waiters, &io->ready);
+	if (!list_empty(&io->ready))
+		queue_work(volume->workqueue, &io->work);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	end_collected(&ending);
+}
+
+void braid_io_peer_down(struct braid_volume *volume, u8 node)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+	struct hlist_node *next;
+	bool waits = false;
+	unsigned long flags;
+	u32 bucket;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
+		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
+			waits |= request->kind != REQUEST_READ && volume_waits_for(&request->ack, node);
+			if (request->kind != REQUEST_READ || request->read_node != node)
+				continue;
+			hlist_del_init(&request->by_id);	/* another node is asked */
+			braid_request_ready(request);
+		}
+	}
+	spin_unlock_irqrestore(&volume->lock, flags);
+	if (waits)
+		braid_engine_post_simple(volume, VOLUME_EVENT_IO_WAITS, NODE_NONE);
+}
+
+/* ---- forced down ---- */
+
+/* Everything in flight: the user's bio of a change ends now; peers are waited for no more. Under the lock. */
+static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+	struct hlist_node *next;
+	struct bio *bio;
+	u32 bucket;
+
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
+		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
+			if (request->kind == REQUEST_READ) {
+				hlist_del_init(&request->by_id);
+				braid_request_ready(request);	/* finds io->failing */
+				continue;
+			}
+			request->preflush = false;
+			request->flush_epoch = 0;	/* proves nothing any more */
+			bio = take_bio(request);
+			if (bio)
+				bio_list_add(bios, bio);
+			request->kind = request->kind == REQUEST_FLUSH ? REQUEST_WRITE : request->kind;
+			give_up(request, ending);
+		}
+	}
+}
+
+void braid_io_fail_all(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	LIST_HEAD(ending);
+	struct bio_list bios;
+	struct bio *bio;
+	unsigned long flags;
+
+	bio_list_init(&bios);
+	spin_lock_irqsave(&volume->lock, flags);
+	io->failing = true;
+	fail_in_flight(volume, &ending, &bios);
+	list_splice_tail_init(&io->gate_waiters, &io->ready);
+	list_splice_tail_init(&io->full_waiters, &io->ready);
+	queue_work(volume->workqueue, &io->work);
+	wake_up_all(&volume->changed);	/* who waits for an eviction round */
+	spin_unlock_irqrestore(&volume->lock, flags);
+	while ((bio = bio_list_pop(&bios)))
+		bio_io_error(bio);
+	end_collected(&ending);
+}
+
+/* Nothing runs for a user, nor on the local disk on behalf of one. */
+static bool io_idle(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	unsigned long flags;
+	bool idle;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	idle = !volume->core.in_flight && !io->nr_reads && (!io->failing || !io->nr_requests);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	return idle;
+}
+
+int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms)
+{
+	long left = wait_event_killable_timeout(volume->changed, io_idle(volume), msecs_to_jiffies(timeout_ms));
+
+	if (left < 0)
+		return -EINTR;
+	return left ? 0 : -ETIMEDOUT;
+}
+
+/* ---- life ---- */
+
+int braid_io_init(struct braid_volume *volume)
+{
+	struct braid_io *io = kzalloc(sizeof(*io), GFP_KERNEL);
+
+	if (!io)
+		return -ENOMEM;
+	volume->io = io;
+	io->volume = volume;
+	INIT_LIST_HEAD(&io->gate_waiters);
+	INIT_LIST_HEAD(&io->full_waiters);
+	INIT_LIST_HEAD(&io->log_waiters);
+	INIT_LIST_HEAD(&io->ready);
+	INIT_WORK(&io->work, start_work);
+	if (braid_io_log_init(io))
+		goto no_log;
+	io->requests = mempool_create_kmalloc_pool(REQUEST_POOL, sizeof(struct braid_request));
+	if (!io->requests)
+		goto no_requests;
+	if (bioset_init(&io->bio_set, REQUEST_POOL, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER))
+		goto no_bio_set;
+	if (bioset_init(&io->read_set, REQUEST_POOL, 0, BIOSET_NEED_RESCUER))
+		goto no_read_set;
+	return 0;
+
+no_read_set:
+	bioset_exit(&io->bio_set);
+no_bio_set:
+	mempool_destroy(io->requests);
+no_requests:
+	braid_io_log_exit(io);
+no_log:
+	kfree(io);
+	volume->io = NULL;
+	return -ENOMEM;
+}
+
+static bool no_requests(struct braid_volume *volume)
+{
+	unsigned long flags;
+	bool none;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	none = !volume->io->nr_requests;
+	spin_unlock_irqrestore(&volume->lock, flags);
+	return none;
+}
+
+/*
+ * Whatever still waits fails. What is left are bios in the hands of the local disk's driver, which owns our pages
+ * until it ends them. The wait is bounded by that driver; status shows a volume that is going down.
+ */
+void braid_io_free(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+
+	if (!io)
+		return;
+	braid_io_fail_all(volume);	/* nothing arms the timer or begins a round any more */
+	braid_timer_stop(&io->idle_timer);
+	wait_event(volume->changed, no_requests(volume));
+	cancel_work_sync(&io->work);
+	braid_io_log_exit(io);
+	bioset_exit(&io->read_set);
+	bioset_exit(&io->bio_set);
+	mempool_destroy(io->requests);
+	kfree(io);
+	volume->io = NULL;
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The primary's requests, between io.c (changes), io_read.c (reads) and io_log.c (waiting for the log, eviction).
+ *
+ * Places of a request; it is in exactly one:
+ *
+ *   starting    in braid_request_start(), in the submitter's context or io->work; on no list
+ *   GATE        io->gate_waiters: the core said WAIT; holds nothing; leaves by braid_io_gate()
+ *   RANGE       waits in volume->ranges for an overlapping write; leaves by range.ready
+ *   FULL        io->full_waiters: no room in the activity log; holds its range; leaves after an eviction round
+ *   IN_FLIGHT   io->in_flight (hash by id): sent; holds range and log regions; waits for ack.pending. The part on the local
+ *               disk may be on io->log_waiters until the log is durable [W3]
+ *   ready       io->ready: leaves one of the above, io->work starts it again
+ *
+ * When the last acknowledgement is in and the submitter is done with sending (holds == 0), the request ends: log, range,
+ * core, then the user's bio. A request whose sending is not over never ends: a frame sent late could overtake the next
+ * write of the same range.
+ *
+ * References: the request itself until it ended, and its I/O on the local disk, which may outlive it when the local
+ * disk is given up or the volume is forced down (then the user's bio is ended early; the data is our copy [W2]).
+ *
+ * Lock: everything here is under volume->lock, taken with interrupts disabled, because local I/O ends in interrupts.
+ */
+#ifndef BRAID_IO_INTERNAL_H
+#define BRAID_IO_INTERNAL_H
+
+#include <linux/mempool.h>
+#include <linux/timer.h>
+#include "data_path.h"
+
+enum request_kind {
+	REQUEST_READ,
+	REQUEST_WRITE,
+	REQUEST_DISCARD,	/* zeroes that may give space back */
+	REQUEST_ZEROES,
+	REQUEST_FLUSH,
+};
+
+enum request_limits {
+	REQUEST_POOL = 64,
+	REQUEST_HASH_BITS = 8,
+	IO_IDLE_MS = 5000,	/* after the last write the activity log is emptied */
+	EVICT_BATCH = 250,
+};
+
+struct braid_request {
+	struct list_head entry;		/* the list of its place */
+	struct list_head ending;	/* collected under the lock, ended after it */
+	struct hlist_node by_id;
+	struct braid_volume *volume;
+	struct bio *bio;		/* the user's; NULL: internal flush, or ended early */
+	struct braid_buffer *buffer;
+	struct braid_range range;
+	struct braid_regions regions;
+	struct work_struct work;	/* local part of discard and zeroes, which sleeps; read repair */
+	struct volume_ack ack;
+	unsigned long start_time;	/* jiffies, for the disk's statistics */
+	u64 id;
+	u64 offset_bytes;
+	u32 length_bytes;
+	u64 epoch;
+	u64 flush_epoch;		/* 0: not a flush */
+	u64 generation_id;
+	u32 ok_nodes;			/* who acknowledged without error */
+	u32 failed_nodes;		/* read: who failed it */
+	atomic_t holds;			/* acknowledgements outstanding, submitter still sending */
+	refcount_t references;
+	u8 kind;			/* enum request_kind */
+	u8 read_node;
+	bool preflush;			/* flush round-trip to be done before the write */
+	bool flushing;			/* in flight as a flush */
+	bool doomed;			/* no complete replica is left: ends with an error */
+	bool fua;
+	bool log_waiting;		/* on io->log_waiters */
+	bool admitted;			/* read: counted in nr_reads */
+};
+
+struct braid_io {
+	struct braid_volume *volume;
+	mempool_t *requests;
+	struct bio_set bio_set;		/* one bio at a time per submitter */
+	struct bio_set read_set;	/* clones of reads */
+	struct hlist_head in_flight[1 << REQUEST_HASH_BITS];
+	struct list_head gate_waiters;
+	struct list_head full_waiters;
+	struct list_head log_waiters;
+	struct list_head ready;
+	struct work_struct work;	/* starts what is on ready */
+	u32 nr_reads;
+	u32 nr_requests;		/* allocated, local I/O included */
+	bool failing;			/* braid_io_fail_all(): no way back */
+
+	/* eviction round (io_log.c): IDLE -> flush in flight -> work evicts -> IDLE */
+	struct work_struct round_work;
+	struct timer_list idle_timer;
+	struct wire_evict *evict;	/* round_work only */
+	u64 rounds_begun, rounds_ended;
+	int round_error;		/* of the last that ended */
+	bool round_active;
+	bool round_flushed;		/* the flush of the active round ended */
+	bool round_wanted;		/* another one after this */
+	bool round_all;			/* evict everything that may go */
+	bool tidy;			/* write removals to the log on disk too */
+};
+
+/* io.c */
+struct braid_request *braid_request_alloc(struct braid_volume *volume);
+void braid_request_put(struct braid_request *request);
+/* Process context: (re)start from the gate. */
+void braid_request_start(struct braid_request *request);
+/* Queue for io->work. Under the lock. */
+void braid_request_ready(struct braid_request *request);
+void braid_request_range_ready(struct braid_range *range);
+/* End the user's bio of a request that is in no place any more, and drop it; succeed: reads only. */
+void braid_request_succeed(struct braid_request *request);
+void braid_request_fail(struct braid_request *request);
+/* Wait at the gate: gives back range; true: post IO_WAITS after unlocking. Under the lock. */
+bool braid_request_gate(struct braid_request *request);
+void braid_request_insert(struct braid_request *request);	/* with a new id; under the lock */
+struct braid_request *braid_request_find(struct braid_volume *volume, u64 id);	/* under the lock */
+/* The local part: start it (process context), or its end (any context). */
+void braid_request_local_start(struct braid_request *request);
+void braid_request_local_end(struct braid_request *request, bool failed);
+
+/* io_read.c */
+void braid_read_start(struct braid_request *request);
+
+/* io_log.c */
+int braid_io_log_init(struct braid_io *io);
+void braid_io_log_exit(struct braid_io *io);
+void braid_io_round_want(struct braid_io *io, bool all);	/* under the lock */
+void braid_io_round_flushed(struct braid_io *io, bool ok);	/* under the lock */
+bool braid_io_evict_wanted(struct braid_volume *volume);	/* under the lock */
+
+#endif

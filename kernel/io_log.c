@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writes that wait for the activity log [W3] [G2], and how regions leave it again [W6] [D1] [D6].
+ *
+ * An eviction round: one internal flush on every streaming replica and here (flush epoch E); when it ended everywhere,
+ * round_work makes the dirty bits durable, drops the regions whose writes all ended by E, and tells the peers which.
+ * A round begins when the log gets full, 5 s after the last write (the timer is armed by writes only, so an idle
+ * volume wakes nobody), and on demand. One at a time; what is wanted meanwhile makes the next one.
+ */
+#include <linux/bio.h>
+#include <linux/slab.h>
+#include "io_internal.h"
+
+/* ---- the log is durable ---- */
+
+static struct braid_request *next_logged(struct braid_volume *volume, bool *failed)
+{
+	struct braid_request *request;
+
+	*failed = volume->core.disk != VOLUME_DISK_OK;
+	list_for_each_entry(request, &volume->io->log_waiters, entry) {
+		bool internal = request->flushing && !request->bio;
+
+		if (!*failed && (!braid_regions_ready(volume, &request->regions) ||
+				 (!internal && volume_mark_wanted(&volume->core))))
+			continue;
+		list_del_init(&request->entry);
+		request->log_waiting = false;
+		refcount_inc(&request->references);
+		return request;
+	}
+	return NULL;
+}
+
+/* Regions that left are still on disk; a commit without additions takes them off: less to resync after a crash. */
+static void tidy_log(struct braid_volume *volume)
+{
+	struct actlog *log = &volume->core.log;
+
+	if (!volume->io->tidy || volume->core.disk != VOLUME_DISK_OK)
+		return;
+	if (log->part_removed)
+		log->forced = true;
+	else
+		volume->io->tidy = false;
+}
+
+void braid_io_log_committed(struct braid_volume *volume)
+{
+	struct braid_request *request;
+	unsigned long flags;
+	bool failed, wanted;
+
+	for (;;) {
+		spin_lock_irqsave(&volume->lock, flags);
+		request = next_logged(volume, &failed);
+		if (!request) {
+			if (!list_empty(&volume->io->log_waiters) && volume_mark_wanted(&volume->core))
+				volume->core.log.forced = true;
+			tidy_log(volume);
+		}
+		wanted = actlog_commit_wanted(&volume->core.log);
+		spin_unlock_irqrestore(&volume->lock, flags);
+		if (!request)
+			break;
+		if (failed)
+			braid_request_local_end(request, true);
+		else
+			braid_request_local_start(request);
+		braid_request_put(request);
+	}
+	if (wanted)
+		braid_meta_kick_commit(volume);
+}
+
+/* ---- eviction ---- */
+
+/* Peers may have smaller logs than this node; they cannot ask, so the writer evicts for the smallest. */
+bool braid_io_evict_wanted(struct braid_volume *volume)
+{
+	const struct volume *core = &volume->core;
+	u32 slots = core->log.nr_slots;
+	u32 i;
+
+	for (i = 0; i < REPLICAS_MAX; i++) {
+		const struct volume_peer *peer = &core->peer[i];
+
+		if (peer->node != NODE_NONE && core->streaming & NODE_BIT(peer->node) && peer->facts.actlog_parts)
+			slots = min_t(u32, slots, peer->facts.actlog_parts * ACTLOG_PART_REGIONS);
+	}
+	return actlog_evict_wanted(&core->log) || core->log.nr_used > slots / 8 * 7;
+}
+
+void braid_io_round_want(struct braid_io *io, bool all)
+{
+	if (io->failing)
+		return;
+	io->round_all |= all;
+	if (io->round_active) {
+		io->round_wanted |= all;
+		return;
+	}
+	io->round_active = true;
+	io->round_flushed = false;
+	io->round_wanted = false;
+	io->rounds_begun++;
+	queue_work(io->volume->workqueue, &io->round_work);
+}
+
+void braid_io_round_flushed(struct braid_io *io, bool ok)
+{
+	if (!io->round_active || io->round_flushed)
+		return;
+	io->round_flushed = true;
+	io->round_error = ok ? 0 : -EIO;
+	if (!io->failing)
+		queue_work(io->volume->workqueue, &io->round_work);
+}
+
+static void send_evicted(struct braid_volume *volume, u32 nodes, bool last)
+{
+	struct wire_evict *evict = volume->io->evict;
+	u8 node;
+
+	for (node = 0; node < NODES_MAX; node++) {
+		unsigned int lane = nodes & NODE_BIT(node) ? braid_session_data_lane(volume->bn, node) : 0;
+		struct braid_frame *frame;
+
+		if (!lane)
+			continue;
+		frame = braid_frame_alloc(WIRE_EVICT, last ? WIRE_LAST : 0, 0, (const union wire_body *)evict, NULL, 0,
+					  0, 0, GFP_NOIO);
+		if (frame)	/* else the peer keeps regions for longer than it has to */
+			braid_session_send(volume->bn, node, lane, frame);
+	}
+}
+
+/* One batch; true if there may be more. */
+static bool evict_batch(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	struct actlog *log = &volume->core.log;
+	u32 candidates[EVICT_BATCH];
+	unsigned long flags;
+	bool more;
+	u32 nodes, nr, i;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	nr = actlog_evict_candidates(log, candidates, EVICT_BATCH);
+	io->evict->volume_id = volume->id;
+	io->evict->epoch = log->stable_epoch;
+	io->evict->nr = 0;
+	for (i = 0; i < nr; i++)
+		if (actlog_evict(log, candidates[i], log->stable_epoch))
+			io->evict->region[io->evict->nr++] = candidates[i];
+	nodes = volume->core.streaming;
+	more = nr == EVICT_BATCH && io->evict->nr && (io->round_all || log->nr_used > log->nr_slots / 2);
+	if (!more && io->round_all)
+		io->tidy = true;
+	tidy_log(volume);
+	spin_unlock_irqrestore(&volume->lock, flags);
+	if (nr)
+		send_evicted(volume, nodes, !more);
+	return more;
+}
+
+static void evict_regions(struct braid_volume *volume)
+{
+	bool disk_ok = READ_ONCE(volume->core.disk) == VOLUME_DISK_OK;
+
+	/* [D1] While a region is in the log its bits may live in memory only; not afterwards. */
+	if (disk_ok && braid_meta_save_maps(volume)) {
+		volume->io->round_error = -EIO;
+		return;
+	}
+	while (evict_batch(volume))
+		cond_resched();
+	braid_meta_kick_commit(volume);
+}
+
+static void end_round(struct braid_io *io)
+{
+	struct braid_volume *volume = io->volume;
+	unsigned long flags;
+	bool again;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	io->round_active = false;
+	io->rounds_ended++;
+	again = io->round_wanted;
+	io->round_all = again;
+	if (again)
+		braid_io_round_want(io, true);
+	if (!list_empty(&io->full_waiters)) {
+		list_splice_tail_init(&io->full_waiters, &io->ready);
+		queue_work(volume->workqueue, &io->work);
+	}
+	wake_up_all(&volume->changed);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
+static void round_work(struct work_struct *work)
+{
+	struct braid_io *io = container_of(work, struct braid_io, round_work);
+	struct braid_volume *volume = io->volume;
+	struct braid_request *request;
+	unsigned long flags;
+	bool active, flushed;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	active = io->round_active;
+	flushed = io->round_flushed;
+	spin_unlock_irqrestore(&volume->lock, flags);
+	if (!active)
+		return;
+	if (!flushed) {
+		request = braid_request_alloc(volume);
+		request->kind = REQUEST_FLUSH;
+		braid_request_start(request);
+		return;
+	}
+	if (!io->round_error)
+		evict_regions(volume);
+	end_round(io);
+}
+
+static void idle_timer(struct timer_list *timer)
+{
+	struct braid_io *io = from_timer(io, timer, idle_timer);
+	struct braid_volume *volume = io->volume;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	if (volume->core.role == VOLUME_PRIMARY && volume->core.log.nr_used)
+		braid_io_round_want(io, true);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
+static bool rounds_reached(struct braid_io *io, u64 target)
+{
+	unsigned long flags;
+	bool reached;
+
+	spin_lock_irqsave(&io->volume->lock, flags);
+	reached = io->rounds_ended >= target || io->failing;
+	spin_unlock_irqrestore(&io->volume->lock, flags);
+	return reached;
+}
+
+int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms)
+{
+	struct braid_io *io = volume->io;
+	unsigned long flags;
+	u64 target;
+	long left;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	braid_io_round_want(io, true);
+	target = io->rounds_begun + io->round_wanted;	/* one that begins now or later */
+	spin_unlock_irqrestore(&volume->lock, flags);
+	left = wait_event_killable_timeout(volume->changed, rounds_reached(io, target), msecs_to_jiffies(timeout_ms));
+	if (left < 0)
+		return -EINTR;
+	if (!left)
+		return -ETIMEDOUT;
+	return READ_ONCE(io->failing) ? -EIO : READ_ONCE(io->round_error);
+}
+
+int braid_io_log_init(struct braid_io *io)
+{
+	io->evict = kzalloc(sizeof(*io->evict), GFP_KERNEL);
+	if (!io->evict)
+		return -ENOMEM;
+	INIT_WORK(&io->round_work, round_work);
+	timer_setup(&io->idle_timer, idle_timer, 0);
+	return 0;
+}
+
+/* Nothing starts a round any more. */
+void braid_io_log_exit(struct braid_io *io)
+{
+	cancel_work_sync(&io->round_work);
+	kfree(io->evict);
+}

@@ -1,0 +1,721 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * One lane: bytes of one TCP connection to frames and back [N4] [N5], and its authentication [N2] [I22].
+ *
+ * Two works per lane, neither of which ever waits for the socket: the receive work runs from the socket's data-ready and
+ * state-change callbacks with a budget, the send work from new frames and from the write-space callback. Payload is
+ * received straight into pages of a braid_buffer and sent from them. Both run with memalloc_noio: they are needed to make
+ * memory free [L4]. A lane that fails only reports it; whoever owns the lane closes it from another context.
+ */
+#include <linux/mempool.h>
+#include <linux/sched/mm.h>
+#include <linux/tcp.h>
+#include <net/tcp_states.h>
+#include "compat.h"
+#include "lane.h"
+
+/* ---- frames ---- */
+
+enum {
+	FRAME_SMALL_BYTES = 256,	/* fixed part of all but lists and chains */
+	FRAMES_SMALL = 256,		/* kept in reserve */
+	FRAMES_LARGE = 16,
+};
+
+enum frame_origin {
+	FRAME_SMALL,
+	FRAME_LARGE,
+	FRAME_SLAB,
+};
+
+static mempool_t *small_frames;
+static mempool_t *large_frames;
+
+int braid_frames_init(void)
+{
+	BUILD_BUG_ON(offsetof(struct braid_frame, fixed) !=
+		     offsetof(struct braid_frame, encoded_header) + WIRE_HEADER_BYTES);
+	small_frames = mempool_create_kmalloc_pool(FRAMES_SMALL, sizeof(struct braid_frame) + FRAME_SMALL_BYTES);
+	large_frames = mempool_create_kmalloc_pool(FRAMES_LARGE, sizeof(struct braid_frame) + WIRE_FIXED_BYTES_MAX);
+	if (small_frames && large_frames)
+		return 0;
+	braid_frames_exit();
+	return -ENOMEM;
+}
+
+void braid_frames_exit(void)
+{
+	mempool_destroy(small_frames);
+	mempool_destroy(large_frames);
+	small_frames = NULL;
+	large_frames = NULL;
+}
+
+/* An upper bound of the encoded fixed part. An element of a list takes no more bytes on the wire than in memory. */
+static u32 fixed_bytes_bound(u8 type, const union wire_body *body, const struct wire_rule *rule)
+{
+	struct wire_header largest = { .type = type, .length_bytes = rule->max_bytes };
+	u32 bound_bytes = wire_fixed_bytes(&largest);
+
+	switch (type) {
+	case WIRE_ACKS:
+		return min_t(u32, bound_bytes, 64 + body->acks.nr * sizeof(body->acks.ack[0]));
+	case WIRE_RANGES:
+		return min_t(u32, bound_bytes, 64 + body->ranges.nr * sizeof(body->ranges.range[0]));
+	case WIRE_EVICT:
+		return min_t(u32, bound_bytes, 64 + body->evict.nr * sizeof(body->evict.region[0]));
+	default:
+		return bound_bytes;
+	}
+}
+
+static struct braid_frame *frame_memory(u32 fixed_bytes, gfp_t gfp)
+{
+	struct braid_frame *frame;
+
+	if (WARN_ON_ONCE(fixed_bytes > WIRE_FIXED_BYTES_MAX))
+		return NULL;
+	if (fixed_bytes <= FRAME_SMALL_BYTES) {
+		frame = mempool_alloc(small_frames, gfp);
+		if (frame)
+			frame->origin = FRAME_SMALL;
+		return frame;
+	}
+	frame = kmalloc(sizeof(*frame) + fixed_bytes, gfp | __GFP_NOWARN | __GFP_NORETRY);
+	if (frame) {
+		frame->origin = FRAME_SLAB;
+		return frame;
+	}
+	frame = mempool_alloc(large_frames, gfp);
+	if (frame)
+		frame->origin = FRAME_LARGE;
+	return frame;
+}
+
+static void frame_init(struct braid_frame *frame, u8 type, u32 fixed_bytes)
+{
+	INIT_LIST_HEAD(&frame->entry);
+	memset(&frame->header, 0, sizeof(frame->header));
+	frame->header.type = type;
+	frame->header.length_bytes = fixed_bytes;
+	frame->header.body_crc = core_crc32c(0, frame->fixed, fixed_bytes);
+	frame->payload = NULL;
+	frame->payload_offset_bytes = 0;
+	frame->payload_bytes = 0;
+	frame->fixed_bytes = fixed_bytes;
+}
+
+struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const union wire_body *body,
+				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes,
+				      u32 payload_crc, gfp_t gfp)
+{
+	const struct wire_rule *rule = wire_rule(type);
+	struct braid_frame *frame;
+	u32 bound_bytes, fixed_bytes;
+
+	if (WARN_ON_ONCE(!rule))
+		return NULL;
+	bound_bytes = fixed_bytes_bound(type, body, rule);
+	frame = frame_memory(bound_bytes, gfp);
+	if (!frame)
+		return NULL;
+	fixed_bytes = wire_encode_body(type, body, frame->fixed);
+	WARN_ON_ONCE(fixed_bytes > bound_bytes);
+	frame_init(frame, type, fixed_bytes);
+	frame->header.flags = flags;
+	frame->header.request_id = request_id;
+	if (payload && payload_bytes) {
+		braid_buffer_get(payload);
+		frame->payload = payload;
+		frame->payload_offset_bytes = payload_offset_bytes;
+		frame->payload_bytes = payload_bytes;
+		frame->header.length_bytes += payload_bytes;
+		frame->header.body_crc = braid_crc32c_combine(frame->header.body_crc, payload_crc, payload_bytes);
+	}
+	return frame;
+}
+
+/* A message of the authentication. The lane's work may sleep. */
+static struct braid_frame *frame_from_reply(const struct auth_reply *reply)
+{
+	struct braid_frame *frame = frame_memory(reply->length_bytes, GFP_NOIO);
+
+	if (!frame)
+		return NULL;
+	memcpy(frame->fixed, reply->body, reply->length_bytes);
+	frame_init(frame, reply->type, reply->length_bytes);
+	return frame;
+}
+
+void braid_frame_free(struct braid_frame *frame)
+{
+	if (!frame)
+		return;
+	if (frame->payload)
+		braid_buffer_put(frame->payload);
+	switch (frame->origin) {
+	case FRAME_SMALL:
+		mempool_free(frame, small_frames);
+		break;
+	case FRAME_LARGE:
+		mempool_free(frame, large_frames);
+		break;
+	default:
+		kfree(frame);
+	}
+}
+
+static void free_frames(struct list_head *frames)
+{
+	struct braid_frame *frame, *next;
+
+	list_for_each_entry_safe(frame, next, frames, entry) {
+		list_del(&frame->entry);
+		braid_frame_free(frame);
+	}
+}
+
+/* ---- sending ---- */
+
+static u32 prefix_bytes(const struct braid_frame *frame)
+{
+	return WIRE_HEADER_BYTES + frame->fixed_bytes;
+}
+
+/* Frames get their numbers here, in the order in which they were queued. */
+static void take_queued(struct braid_lane *lane)
+{
+	struct braid_frame *frame, *next;
+	LIST_HEAD(taken);
+
+	spin_lock_bh(&lane->lock);
+	list_splice_init(&lane->queue, &taken);
+	spin_unlock_bh(&lane->lock);
+	list_for_each_entry_safe(frame, next, &taken, entry) {
+		frame->header.sequence = lane->send_sequence++;
+		wire_encode_header(&frame->header, frame->encoded_header);
+		list_move_tail(&frame->entry, &lane->sending);
+	}
+}
+
+/* Headers and fixed parts up to and including the next frame with payload, in one call. */
+static int send_prefixes(struct braid_lane *lane)
+{
+	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	struct kvec vec[LANE_SEND_VECTORS];
+	u32 skip_bytes = lane->sent_bytes;
+	struct braid_frame *frame;
+	unsigned int nr = 0;
+	size_t bytes = 0;
+
+	list_for_each_entry(frame, &lane->sending, entry) {
+		vec[nr].iov_base = (u8 *)frame + offsetof(struct braid_frame, encoded_header) + skip_bytes;
+		vec[nr].iov_len = prefix_bytes(frame) - skip_bytes;
+		bytes += vec[nr].iov_len;
+		skip_bytes = 0;
+		nr++;
+		if (frame->payload_bytes || nr == LANE_SEND_VECTORS) {
+			if (frame->payload_bytes || !list_is_last(&frame->entry, &lane->sending))
+				message.msg_flags |= MSG_MORE;
+			break;
+		}
+	}
+	return kernel_sendmsg(lane->socket, &message, vec, nr, bytes);
+}
+
+static int send_payload(struct braid_lane *lane, const struct braid_frame *frame)
+{
+	u32 done_bytes = lane->sent_bytes - prefix_bytes(frame);
+	u32 at_bytes = frame->payload_offset_bytes + done_bytes;
+	u32 page = at_bytes >> PAGE_SHIFT;
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL;
+
+	if (!list_is_last(&frame->entry, &lane->sending))
+		flags |= MSG_MORE;
+	return braid_socket_send_pages(lane->socket, frame->payload->vec + page, frame->payload->nr_pages - page,
+				       offset_in_page(at_bytes), frame->payload_bytes - done_bytes, flags);
+}
+
+static void bytes_were_sent(struct braid_lane *lane, u32 bytes)
+{
+	struct braid_session *session = READ_ONCE(lane->session);
+	struct braid_frame *frame, *next;
+	u32 frames = 0;
+
+	if (session)
+		atomic64_add(bytes, &session->sent_bytes);
+	list_for_each_entry_safe(frame, next, &lane->sending, entry) {
+		u32 left_bytes = prefix_bytes(frame) + frame->payload_bytes - lane->sent_bytes;
+
+		if (bytes < left_bytes) {
+			lane->sent_bytes += bytes;
+			break;
+		}
+		bytes -= left_bytes;
+		lane->sent_bytes = 0;
+		list_del(&frame->entry);
+		braid_frame_free(frame);
+		frames++;
+		if (!bytes)
+			break;
+	}
+	if (session)
+		atomic64_add(frames, &session->sent_frames);
+}
+
+/* True: call again. False: nothing more to send, or the socket takes no more; write-space (or the next ping) wakes us. */
+static bool send_some(struct braid_lane *lane)
+{
+	struct braid_frame *first;
+	int sent;
+
+	take_queued(lane);
+	first = list_first_entry_or_null(&lane->sending, struct braid_frame, entry);
+	if (!first || lane->send_error)
+		return false;
+	if (lane->sent_bytes < prefix_bytes(first))
+		sent = send_prefixes(lane);
+	else
+		sent = send_payload(lane, first);
+	if (sent > 0) {
+		bytes_were_sent(lane, sent);
+		return true;
+	}
+	if (sent == 0 || sent == -EAGAIN || sent == -ENOMEM || sent == -ENOBUFS)
+		return false;
+	/* What the peer said before it closed (BYE, REFUSE) is still to be read: the receive work reports the failure. */
+	WRITE_ONCE(lane->send_error, sent);
+	if (READ_ONCE(lane->socket->sk->sk_state) == TCP_ESTABLISHED)
+		braid_lane_fail(lane, BRAID_SESSION_CLOSED, 0);
+	else
+		braid_lane_kick_receive(lane);
+	return false;
+}
+
+static void send_work(struct work_struct *work)
+{
+	struct braid_lane *lane = container_of(work, struct braid_lane, send_work);
+	unsigned int noio = memalloc_noio_save();
+
+	while (send_some(lane))
+		cond_resched();
+	memalloc_noio_restore(noio);
+}
+
+static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool only_open)
+{
+	bool accepted;
+
+	spin_lock_bh(&lane->lock);
+	accepted = !lane->stopped && (lane->open || !only_open);
+	if (accepted) {
+		list_add_tail(&frame->entry, &lane->queue);
+		queue_work(braid_lane_queue, &lane->send_work);
+	}
+	spin_unlock_bh(&lane->lock);
+	if (!accepted)
+		braid_frame_free(frame);
+	return accepted ? 0 : -ENOTCONN;
+}
+
+void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame)
+{
+	if (frame)
+		lane_enqueue(lane, frame, false);
+}
+
+int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame)
+{
+	return lane_enqueue(lane, frame, true);
+}
+
+void braid_lane_kick_receive(struct braid_lane *lane)
+{
+	spin_lock_bh(&lane->lock);
+	if (!lane->stopped)
+		queue_work(braid_lane_queue, &lane->receive_work);
+	spin_unlock_bh(&lane->lock);
+}
+
+/* An empty run of the send work costs nothing worth avoiding; `sending` is not ours to look at. */
+void braid_lane_kick_send(struct braid_lane *lane)
+{
+	spin_lock_bh(&lane->lock);
+	if (!lane->stopped)
+		queue_work(braid_lane_queue, &lane->send_work);
+	spin_unlock_bh(&lane->lock);
+}
+
+void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye)
+{
+	struct braid_session *session;
+	bool first;
+
+	spin_lock_bh(&lane->lock);
+	first = !lane->failed;
+	WRITE_ONCE(lane->failed, true);
+	session = lane->session;
+	spin_unlock_bh(&lane->lock);
+	if (!first)
+		return;
+	if (session)
+		braid_session_fail(session, error, bye);
+	else
+		braid_node_lane_failed(lane, error);
+}
+
+/* ---- receiving ---- */
+
+/* Something is wrong with what arrived: count it, say what, end it [N4]. */
+static int bad_input(struct braid_lane *lane, enum wire_error error)
+{
+	struct braid_session *session = READ_ONCE(lane->session);
+
+	if (session)
+		atomic64_inc(&session->dropped_frames);
+	pr_debug("braid: lane %u: frame of type %s: %s\n", lane->number, wire_type_name(lane->header.type),
+		 wire_error_name(error));
+	braid_lane_fail(lane, BRAID_SESSION_PROTOCOL, WIRE_BYE_PROTOCOL);
+	return -EPROTO;
+}
+
+/* 0 when @want_bytes of this stage are there; -EAGAIN: later; else the connection is over. */
+static int receive_into(struct braid_lane *lane, u8 *data, u32 want_bytes)
+{
+	while (lane->have_bytes < want_bytes) {
+		struct kvec vec = { data + lane->have_bytes, want_bytes - lane->have_bytes };
+		struct msghdr message = {};
+		int got = kernel_recvmsg(lane->socket, &message, &vec, 1, vec.iov_len, MSG_DONTWAIT);
+
+		if (got <= 0)
+			return got ? got : -ECONNRESET;
+		lane->have_bytes += got;
+	}
+	return 0;
+}
+
+static int receive_payload(struct braid_lane *lane)
+{
+	struct braid_buffer *payload = lane->payload;
+
+	while (lane->have_bytes < payload->length_bytes) {
+		struct msghdr message = {};
+		int got;
+
+		iov_iter_bvec(&message.msg_iter, ITER_DEST, payload->vec, payload->nr_pages, payload->length_bytes);
+		iov_iter_advance(&message.msg_iter, lane->have_bytes);
+		got = sock_recvmsg(lane->socket, &message, MSG_DONTWAIT);
+		if (got <= 0)
+			return got ? got : -ECONNRESET;
+		lane->have_bytes += got;
+	}
+	return 0;
+}
+
+static int header_received(struct braid_lane *lane)
+{
+	enum wire_phase phase = auth_phase(&lane->auth);
+	struct wire_header *header = &lane->header;
+	enum wire_error error;
+
+	error = wire_decode_header(lane->header_bytes, lane->number == 0, phase, lane->initiator,
+				   lane->receive_sequence, header);
+	if (error != WIRE_OK)
+		return bad_input(lane, error);
+	lane->fixed_bytes = wire_fixed_bytes(header);
+	if (lane->fixed_bytes > header->length_bytes || lane->fixed_bytes > WIRE_FIXED_BYTES_MAX ||
+	    (phase != WIRE_PHASE_OPEN && header->length_bytes > WIRE_PREAUTH_BYTES_MAX))
+		return bad_input(lane, WIRE_BAD_LENGTH);
+	lane->receive_sequence++;
+	lane->stage = LANE_FIXED;
+	lane->have_bytes = 0;
+	return 0;
+}
+
+static int fixed_received(struct braid_lane *lane)
+{
+	struct wire_header *header = &lane->header;
+	u32 payload_bytes = header->length_bytes - lane->fixed_bytes;
+	enum wire_error error;
+
+	lane->fixed_crc = core_crc32c(0, lane->fixed, lane->fixed_bytes);
+	if (!payload_bytes && lane->fixed_crc != header->body_crc)
+		return bad_input(lane, WIRE_BAD_BODY_CRC);
+	error = wire_decode_body(header, lane->fixed, lane->fixed_bytes, &lane->body);
+	if (error != WIRE_OK)
+		return bad_input(lane, error);
+	if (payload_bytes) {
+		lane->payload = braid_buffer_alloc(payload_bytes, GFP_NOIO);
+		if (!lane->payload)
+			return -ENOMEM;
+	}
+	lane->stage = LANE_PAYLOAD;
+	lane->have_bytes = 0;
+	return 0;
+}
+
+/* One message of the authentication. Nothing but the lane changes before it has succeeded [I22]. */
+static int auth_frame_received(struct braid_lane *lane)
+{
+	struct braid_net_private *private = braid_private(lane->bn);
+	struct auth *auth = &lane->auth;
+	struct auth_reply *reply = &lane->reply;
+	struct braid_frame *frame = NULL;
+
+	memset(reply, 0, sizeof(*reply));
+	if (lane->header.type == WIRE_HELLO)
+		lane->claimed_node = lane->body.hello.node_id;
+	auth_receive(auth, &private->local, &lane->header, &lane->body, lane->fixed, lane->fixed_bytes,
+		     braid_node_lookup, lane, reply);
+	if (reply->type) {
+		frame = frame_from_reply(reply);
+		if (!frame)
+			return -ENOMEM;
+	}
+	if (auth->state == AUTH_FAILED) {
+		braid_lane_send(lane, frame);
+		braid_lane_fail(lane, auth->refusal ? BRAID_SESSION_REFUSED_FIRST + auth->refusal :
+				BRAID_SESSION_PROTOCOL, 0);
+		return -EACCES;
+	}
+	if (auth->state != AUTH_OPEN) {
+		if (!lane->initiator)
+			lane->number = auth->lane;
+		braid_lane_send(lane, frame);
+		return 0;
+	}
+	lane->proof = frame;	/* the initiator has none; the responder's waits until the session takes the lane */
+	smp_store_release(&lane->authenticated, true);
+	if (lane->initiator)
+		braid_session_kick(lane->session);
+	else
+		braid_node_lane_authenticated(lane);
+	return 0;
+}
+
+static int frame_received(struct braid_lane *lane)
+{
+	struct braid_session *session = READ_ONCE(lane->session);
+	struct braid_buffer *payload = lane->payload;
+	int error;
+
+	lane->stage = LANE_HEADER;
+	lane->have_bytes = 0;
+	if (payload) {
+		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
+		if (braid_crc32c_combine(lane->fixed_crc, payload->crc, payload->length_bytes) !=
+		    lane->header.body_crc)
+			return bad_input(lane, WIRE_BAD_BODY_CRC);
+	}
+	if (!lane->authenticated)
+		return auth_frame_received(lane);
+	atomic64_inc(&session->received_frames);
+	atomic64_add(WIRE_HEADER_BYTES + lane->header.length_bytes, &session->received_bytes);
+	error = braid_session_frame(session, lane);
+	return error ? bad_input(lane, WIRE_BAD_STATE) : 0;
+}
+
+static int receive_frame(struct braid_lane *lane)
+{
+	int error;
+
+	switch (lane->stage) {
+	case LANE_HEADER:
+		error = receive_into(lane, lane->header_bytes, WIRE_HEADER_BYTES);
+		if (!error)
+			error = header_received(lane);
+		if (error)
+			return error;
+		fallthrough;
+	case LANE_FIXED:
+		error = receive_into(lane, lane->fixed, lane->fixed_bytes);
+		if (!error)
+			error = fixed_received(lane);
+		if (error)
+			return error;
+		fallthrough;
+	case LANE_PAYLOAD:
+		error = lane->payload ? receive_payload(lane) : 0;
+		if (error)
+			return error;
+	}
+	return frame_received(lane);
+}
+
+/* The initiator speaks first, as soon as the connection stands. */
+static int check_connected(struct braid_lane *lane)
+{
+	struct braid_frame *hello;
+
+	if (lane->connected)
+		return 0;
+	switch (READ_ONCE(lane->socket->sk->sk_state)) {
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+		return -EAGAIN;
+	case TCP_CLOSE:
+		return -ECONNREFUSED;
+	}
+	auth_hello(&lane->auth, &braid_private(lane->bn)->local, &lane->reply);
+	hello = frame_from_reply(&lane->reply);
+	if (!hello)
+		return -ENOMEM;
+	WRITE_ONCE(lane->connected, true);
+	braid_lane_send(lane, hello);
+	braid_session_kick(lane->session);
+	return 0;
+}
+
+/* 0: the budget is used up, go on later. */
+static int receive_run(struct braid_lane *lane)
+{
+	u32 frames, bytes = 0;
+	int error;
+
+	error = check_connected(lane);
+	if (error)
+		return error;
+	for (frames = 0; frames < LANE_RECEIVE_FRAMES && bytes < LANE_RECEIVE_BYTES; frames++) {
+		/* Between authentication and the opening of the session nothing is read; it only has to stay alive. */
+		if (lane->authenticated && !smp_load_acquire(&lane->deliver))
+			return READ_ONCE(lane->socket->sk->sk_state) == TCP_ESTABLISHED ? -EAGAIN : -ECONNRESET;
+		error = receive_frame(lane);
+		if (error)
+			return error;
+		bytes += WIRE_HEADER_BYTES + lane->header.length_bytes;
+	}
+	return 0;
+}
+
+static u8 session_error(const struct braid_lane *lane, int error)
+{
+	int send_error = READ_ONCE(lane->send_error);
+
+	if (!lane->connected)
+		return BRAID_SESSION_UNREACHABLE;
+	if (error == -ETIMEDOUT || send_error == -ETIMEDOUT)
+		return BRAID_SESSION_TIMEOUT;
+	return BRAID_SESSION_CLOSED;
+}
+
+static void receive_work(struct work_struct *work)
+{
+	struct braid_lane *lane = container_of(work, struct braid_lane, receive_work);
+	unsigned int noio = memalloc_noio_save();
+	int error = READ_ONCE(lane->failed) ? -EAGAIN : receive_run(lane);
+
+	if (!error)
+		braid_lane_kick_receive(lane);
+	else if (error != -EAGAIN)
+		braid_lane_fail(lane, session_error(lane, error), 0);
+	memalloc_noio_restore(noio);
+}
+
+/* ---- life ---- */
+
+static void lane_data_ready(struct sock *sk)
+{
+	struct braid_lane *lane;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	lane = sk->sk_user_data;
+	if (lane)
+		queue_work(braid_lane_queue, &lane->receive_work);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void lane_write_space(struct sock *sk)
+{
+	struct braid_lane *lane;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	lane = sk->sk_user_data;
+	if (lane && sk_stream_is_writeable(sk)) {
+		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
+		queue_work(braid_lane_queue, &lane->send_work);
+	}
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+void braid_socket_prepare(struct braid_net *bn, struct socket *socket)
+{
+	struct sock *sk = socket->sk;
+
+	tcp_sock_set_nodelay(sk);
+	tcp_sock_set_user_timeout(sk, READ_ONCE(bn->options.timeout_ms));
+	sock_no_linger(sk);	/* closing is immediate: no socket of ours outlives its namespace */
+	sk->sk_allocation = GFP_NOIO;
+	sk->sk_use_task_frag = false;
+}
+
+struct braid_lane *braid_lane_alloc(struct braid_net *bn, struct socket *socket, bool initiator)
+{
+	struct braid_lane *lane = kzalloc(sizeof(*lane), GFP_KERNEL);
+
+	if (!lane) {
+		sock_release(socket);
+		return NULL;
+	}
+	lane->bn = bn;
+	lane->socket = socket;
+	lane->initiator = initiator;
+	lane->connected = !initiator;
+	lane->claimed_node = NODE_NONE;
+	lane->deadline_ns = ktime_get_ns() + (u64)braid_auth_timeout_ms(bn) * NSEC_PER_MSEC;
+	INIT_LIST_HEAD(&lane->pending);
+	spin_lock_init(&lane->lock);
+	INIT_LIST_HEAD(&lane->queue);
+	INIT_LIST_HEAD(&lane->sending);
+	INIT_WORK(&lane->receive_work, receive_work);
+	INIT_WORK(&lane->send_work, send_work);
+	braid_socket_prepare(bn, socket);
+	return lane;
+}
+
+void braid_lane_start(struct braid_lane *lane, void (*data_ready)(struct sock *sk))
+{
+	struct sock *sk = lane->socket->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	lane->data_ready = data_ready;
+	lane->state_change = sk->sk_state_change;
+	lane->write_space = sk->sk_write_space;
+	sk->sk_user_data = lane;
+	sk->sk_data_ready = lane_data_ready;
+	sk->sk_state_change = lane_data_ready;
+	sk->sk_write_space = lane_write_space;
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void restore_callbacks(struct braid_lane *lane)
+{
+	struct sock *sk = lane->socket->sk;
+
+	write_lock_bh(&sk->sk_callback_lock);
+	if (lane->data_ready) {
+		sk->sk_user_data = NULL;
+		sk->sk_data_ready = lane->data_ready;
+		sk->sk_state_change = lane->state_change;
+		sk->sk_write_space = lane->write_space;
+	}
+	write_unlock_bh(&sk->sk_callback_lock);
+}
+
+void braid_lane_close(struct braid_lane *lane)
+{
+	flush_work(&lane->send_work);	/* BYE or REFUSE go out if the socket takes them */
+	spin_lock_bh(&lane->lock);
+	lane->open = false;
+	lane->stopped = true;
+	spin_unlock_bh(&lane->lock);
+	restore_callbacks(lane);
+	cancel_work_sync(&lane->receive_work);
+	cancel_work_sync(&lane->send_work);
+	free_frames(&lane->queue);
+	free_frames(&lane->sending);
+	braid_frame_free(lane->proof);
+	if (lane->payload)
+		braid_buffer_put(lane->payload);
+	sock_release(lane->socket);
+	kfree_rcu(lane, rcu);
+}

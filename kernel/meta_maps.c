@@ -1,0 +1,421 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Metadata blocks of one volume: batches of block I/O, saving and loading of the dirty maps, loading of superblock and
+ * activity log [D3] [D5] [M].
+ *
+ * Saving: a page is durable before the index block that says "mixed" is written, and the core hears of the end of an entry
+ * only after both. Loading: what cannot be read or does not fit is dirty as a whole; only mixed pages are read, so that
+ * attach costs what is dirty. An index block of zeroes was never written: format leaves it so, and all is clean.
+ */
+#include <linux/blkdev.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include "meta_internal.h"
+
+struct ondisk_header braid_meta_header(const struct braid_volume *volume, enum ondisk_kind kind, u64 sequence,
+				       u64 location)
+{
+	return (struct ondisk_header){
+		.volume_id = volume->core.super.volume_id,
+		.replica_id = volume->core.super.replica_id,
+		.location = location,
+		.sequence = sequence,
+		.kind = kind,
+	};
+}
+
+/* ---- batches ---- */
+
+static void batch_put(struct braid_meta_batch *batch)
+{
+	if (atomic_dec_and_test(&batch->pending))
+		complete(&batch->done);
+}
+
+/* Any context, hard interrupt included. */
+static void block_end_io(struct bio *bio)
+{
+	struct braid_meta_batch *batch = bio->bi_private;
+	struct braid_meta_bio *block = container_of(bio, struct braid_meta_bio, bio);
+
+	block->error = blk_status_to_errno(bio->bi_status);
+	if (block->error)
+		WRITE_ONCE(batch->error, block->error);
+	batch_put(batch);
+}
+
+int braid_meta_batch_alloc(struct braid_meta_batch *batch)
+{
+	u32 i;
+
+	for (i = 0; i < META_BATCH_BLOCKS; i++) {
+		batch->block[i] = kzalloc(sizeof(*batch->block[i]), GFP_KERNEL);
+		if (!batch->block[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+void braid_meta_batch_free(struct braid_meta_batch *batch)
+{
+	u32 i;
+
+	for (i = 0; i < META_BATCH_BLOCKS; i++)
+		kfree(batch->block[i]);
+}
+
+void braid_meta_batch_begin(struct braid_meta_batch *batch, struct braid_volume *volume, enum req_op operation)
+{
+	batch->volume = volume;
+	batch->operation = operation | REQ_SYNC | REQ_META;
+	if (operation == REQ_OP_WRITE)
+		batch->operation |= REQ_FUA;
+	batch->error = 0;
+	batch->nr = 0;
+	atomic_set(&batch->pending, 1);
+	init_completion(&batch->done);
+}
+
+void braid_meta_batch_add(struct braid_meta_batch *batch, struct page *page, u64 location)
+{
+	struct braid_meta_bio *block = batch->block[batch->nr++];
+
+	bio_init(&block->bio, batch->volume->meta->bdev, &block->vec, 1, batch->operation);
+	block->bio.bi_iter.bi_sector = location >> SECTOR_SHIFT;
+	block->bio.bi_end_io = block_end_io;
+	block->bio.bi_private = batch;
+	__bio_add_page(&block->bio, page, META_BLOCK_BYTES, 0);
+	atomic_inc(&batch->pending);
+	submit_bio(&block->bio);
+}
+
+int braid_meta_batch_wait(struct braid_meta_batch *batch)
+{
+	u32 i;
+
+	batch_put(batch);
+	wait_for_completion_io(&batch->done);
+	for (i = 0; i < batch->nr; i++)
+		bio_uninit(&batch->block[i]->bio);
+	return batch->error;
+}
+
+/* ---- saving ---- */
+
+/* Entries of one map that are being saved together. */
+struct save_batch {
+	u32 nr;
+	u32 entry[META_BATCH_BLOCKS];
+	u32 index_blocks;	/* mask of index blocks to write */
+};
+
+/*
+ * Take the next entries at or after @from and start the writes of their pages. Returns where to go on; nr_entries when
+ * the map has no more.
+ */
+static u32 save_pages_begin(struct braid_volume *volume, u32 slot, u32 from, struct save_batch *save)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct dirty_map *map = &volume->core.peer[slot].map;
+
+	save->nr = 0;
+	save->index_blocks = 0;
+	while (save->nr < META_BATCH_BLOCKS && from < map->nr_entries) {
+		bool page_write = false, index_write = false;
+		struct ondisk_header header;
+		struct page *page;
+		u64 location;
+		u32 entry;
+
+		spin_lock_irq(&volume->lock);
+		entry = dirty_save_next(map, from, meta->body, &page_write, &index_write);
+		if (page_write && entry < map->nr_entries)
+			volume->count.dirty_page_writes++;
+		spin_unlock_irq(&volume->lock);
+		from = entry + 1;
+		if (entry >= map->nr_entries)
+			return map->nr_entries;
+		if (index_write)
+			save->index_blocks |= 1u << entry / DIRTY_INDEX_ENTRIES;
+		if (page_write) {
+			page = meta->batch_pages[meta->batch.nr];
+			location = ondisk_page_offset(&volume->layout, slot, entry);
+			header = braid_meta_header(volume, ONDISK_DIRTY_PAGE, ++meta->body_sequence, location);
+			ondisk_body_encode(&header, meta->body, page_address(page));
+			braid_meta_batch_add(&meta->batch, page, location);
+		}
+		save->entry[save->nr++] = entry;
+	}
+	return from;
+}
+
+/* The pages are durable. */
+static int save_index(struct braid_volume *volume, u32 slot, u32 index_blocks)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct ondisk_header header;
+	struct page *page;
+	u64 location;
+	u32 block;
+
+	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_WRITE);
+	for (block = 0; block < volume->layout.index_blocks_per_slot; block++) {
+		if (!(index_blocks >> block & 1))
+			continue;
+		spin_lock_irq(&volume->lock);
+		dirty_index_encode(&volume->core.peer[slot].map, block, meta->body);
+		spin_unlock_irq(&volume->lock);
+		page = meta->batch_pages[meta->batch.nr];
+		location = ondisk_index_offset(&volume->layout, slot, block);
+		header = braid_meta_header(volume, ONDISK_DIRTY_INDEX, ++meta->body_sequence, location);
+		ondisk_body_encode(&header, meta->body, page_address(page));
+		braid_meta_batch_add(&meta->batch, page, location);
+	}
+	return braid_meta_batch_wait(&meta->batch);
+}
+
+/* One pass over one map: every bit that was set when it began is durable when it ends. */
+static int save_map(struct braid_volume *volume, u32 slot)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct dirty_map *map = &volume->core.peer[slot].map;
+	struct save_batch save;
+	u32 from = 0, i;
+	int error = 0;
+
+	while (!error && from < map->nr_entries) {
+		braid_meta_batch_begin(&meta->batch, volume, REQ_OP_WRITE);
+		from = save_pages_begin(volume, slot, from, &save);
+		error = braid_meta_batch_wait(&meta->batch);
+		if (!error && save.index_blocks)
+			error = save_index(volume, slot, save.index_blocks);
+		spin_lock_irq(&volume->lock);
+		for (i = 0; i < save.nr; i++)
+			dirty_save_end(map, save.entry[i], !error);
+		spin_unlock_irq(&volume->lock);
+	}
+	return error;
+}
+
+int braid_meta_save_maps_locked(struct braid_volume *volume)
+{
+	u32 slot;
+	int error;
+
+	BUILD_BUG_ON(DIRTY_PAGE_BYTES != META_BODY_BYTES);
+	if (READ_ONCE(volume->disk_failed_posted))
+		return -EIO;
+	for (slot = 0; slot < REPLICAS_MAX; slot++) {
+		if (!READ_ONCE(volume->core.peer[slot].map.nr_unsaved))
+			continue;
+		error = save_map(volume, slot);
+		if (error) {
+			braid_disk_failed(volume, "writing the dirty maps", error);
+			return -EIO;
+		}
+	}
+	return 0;
+}
+
+/* ---- loading ---- */
+
+static bool is_zero(const u8 *block)
+{
+	return !memchr_inv(block, 0, META_BLOCK_BYTES);
+}
+
+/* Body of the block in @page, or NULL when it is not there. Never written: zeroes when @zero_is_clean. */
+static const u8 *block_body(struct braid_volume *volume, enum ondisk_kind kind, u64 location, u32 i, bool zero_is_clean)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct ondisk_header expected = braid_meta_header(volume, kind, 0, location);
+	const u8 *block = page_address(meta->batch_pages[i]);
+	const u8 *body;
+	u64 sequence;
+
+	if (meta->batch.block[i]->error)
+		return NULL;
+	if (zero_is_clean && is_zero(block))
+		return block + META_HEADER_BYTES;
+	if (ondisk_body_decode(&expected, block, &body, &sequence) != ONDISK_OK)
+		return NULL;
+	meta->body_sequence = max(meta->body_sequence, sequence);
+	return body;
+}
+
+static void load_index(struct braid_volume *volume, u32 slot)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct dirty_map *map = &volume->core.peer[slot].map;
+	u32 block;
+
+	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
+	for (block = 0; block < volume->layout.index_blocks_per_slot; block++)
+		braid_meta_batch_add(&meta->batch, meta->batch_pages[block],
+				     ondisk_index_offset(&volume->layout, slot, block));
+	/* An unreadable block is no failure of the attach: what it spoke of is dirty. */
+	braid_meta_batch_wait(&meta->batch);
+	for (block = 0; block < volume->layout.index_blocks_per_slot; block++) {
+		const u8 *body = block_body(volume, ONDISK_DIRTY_INDEX,
+					    ondisk_index_offset(&volume->layout, slot, block), block, true);
+
+		if (!body)
+			pr_warn("braid: %s: index block %u of slot %u is damaged -> all that it covers is dirty\n",
+				volume->name, block, slot);
+		spin_lock_irq(&volume->lock);
+		dirty_load_index(map, block, body);
+		spin_unlock_irq(&volume->lock);
+	}
+}
+
+static void load_pages(struct braid_volume *volume, u32 slot)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct dirty_map *map = &volume->core.peer[slot].map;
+	u32 entry[META_BATCH_BLOCKS];
+	u32 from = 0, i, nr;
+
+	do {
+		braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
+		for (nr = 0; nr < META_BATCH_BLOCKS; nr++) {
+			entry[nr] = dirty_load_next_mixed(map, from);
+			if (entry[nr] >= map->nr_entries)
+				break;
+			from = entry[nr] + 1;
+			braid_meta_batch_add(&meta->batch, meta->batch_pages[nr],
+					     ondisk_page_offset(&volume->layout, slot, entry[nr]));
+		}
+		braid_meta_batch_wait(&meta->batch);
+		for (i = 0; i < nr; i++) {
+			const u8 *body = block_body(volume, ONDISK_DIRTY_PAGE,
+						    ondisk_page_offset(&volume->layout, slot, entry[i]), i, false);
+
+			spin_lock_irq(&volume->lock);
+			dirty_load_page(map, entry[i], body);
+			spin_unlock_irq(&volume->lock);
+		}
+	} while (nr == META_BATCH_BLOCKS);
+}
+
+static void load_log_part(struct braid_volume *volume, u32 part)
+{
+	struct braid_meta *meta = volume->meta_private;
+	struct ondisk_header expected[2];
+	const u8 *block[2];
+	u64 written_id = 0;
+	u32 copy, nr = 0, i;
+	bool known;
+
+	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
+	for (copy = 0; copy < 2; copy++) {
+		u64 location = ondisk_actlog_offset(&volume->layout, part, copy);
+
+		expected[copy] = braid_meta_header(volume, ONDISK_ACTLOG, 0, location);
+		braid_meta_batch_add(&meta->batch, meta->batch_pages[copy], location);
+	}
+	braid_meta_batch_wait(&meta->batch);
+	for (copy = 0; copy < 2; copy++)
+		block[copy] = meta->batch.block[copy]->error ? NULL : page_address(meta->batch_pages[copy]);
+	known = ondisk_actlog_load(&expected[0], &expected[1], block[0], block[1], volume->core.log.nr_regions,
+				   meta->regions, &nr, &meta->part_sequence[part], &written_id, &meta->part_copy[part]);
+	spin_lock_irq(&volume->lock);
+	for (i = 0; known && i < nr; i++)
+		volume_log_found(&volume->core, meta->regions[i]);
+	if (!known)
+		volume_log_lost(&volume->core);
+	if (written_id)
+		volume_written_found(&volume->core, written_id);
+	spin_unlock_irq(&volume->lock);
+	if (!known)
+		pr_warn("braid: %s: activity log part %u is damaged -> everything may differ\n", volume->name, part);
+}
+
+static int super_blocks_read(struct braid_disk *meta, struct page *pages[2])
+{
+	u32 copy;
+	int error = 0;
+
+	for (copy = 0; copy < 2 && !error; copy++) {
+		struct bio_vec vec;
+		struct bio bio;
+
+		bio_init(&bio, meta->bdev, &vec, 1, REQ_OP_READ | REQ_SYNC | REQ_META);
+		bio.bi_iter.bi_sector = ondisk_super_offset(copy) >> SECTOR_SHIFT;
+		__bio_add_page(&bio, pages[copy], META_BLOCK_BYTES, 0);
+		error = submit_bio_wait(&bio);
+		bio_uninit(&bio);
+	}
+	return error;
+}
+
+static enum braid_error super_error(const enum ondisk_error error[2])
+{
+	u32 copy;
+
+	for (copy = 0; copy < 2; copy++) {
+		if (error[copy] == ONDISK_INCOMPATIBLE || error[copy] == ONDISK_BAD_VERSION)
+			return BRAID_ERROR_META_INCOMPATIBLE;
+	}
+	if (error[0] == ONDISK_BAD_MAGIC && error[1] == ONDISK_BAD_MAGIC)
+		return BRAID_ERROR_NO_METADATA;
+	return BRAID_ERROR_BAD_METADATA;
+}
+
+/*
+ * A copy that cannot be read is not one that does not count: it may be the newer one, and going on with the older one would
+ * roll the replica back [G10]. So the attach is refused then.
+ */
+static enum braid_error super_load(struct braid_disk *meta, struct ondisk_super *super, u32 *chosen_copy)
+{
+	struct page *pages[2] = { alloc_page(GFP_KERNEL), alloc_page(GFP_KERNEL) };
+	enum ondisk_error verdict[2];
+	enum braid_error error = BRAID_ERROR_MEMORY;
+	int copy;
+
+	if (!pages[0] || !pages[1])
+		goto out;
+	error = BRAID_ERROR_DISK_IO;
+	if (super_blocks_read(meta, pages))
+		goto out;
+	copy = ondisk_super_choose(page_address(pages[0]), page_address(pages[1]), super, verdict);
+	error = copy < 0 ? super_error(verdict) : BRAID_OK;
+	if (!error && !ondisk_super_valid(super))
+		error = BRAID_ERROR_BAD_METADATA;
+	if (!error && chosen_copy)
+		*chosen_copy = copy;
+out:
+	if (pages[0])
+		__free_page(pages[0]);
+	if (pages[1])
+		__free_page(pages[1]);
+	return error;
+}
+
+enum braid_error braid_meta_read_super(struct braid_disk *meta, struct ondisk_super *super)
+{
+	if (bdev_nr_bytes(meta->bdev) < 2 * META_BLOCK_BYTES)
+		return BRAID_ERROR_NO_METADATA;
+	return super_load(meta, super, NULL);
+}
+
+enum braid_error braid_meta_load(struct braid_volume *volume)
+{
+	struct braid_meta *meta = volume->meta_private;
+	enum braid_error error = super_load(volume->meta, &meta->super, &meta->super_copy);
+	u32 slot, part;
+
+	if (error)
+		return error;
+	/* The core's limits say so; metadata that says otherwise was made by nobody we know. */
+	if (volume->layout.index_blocks_per_slot > META_BATCH_BLOCKS)
+		return BRAID_ERROR_BAD_METADATA;
+	for (slot = 0; slot < REPLICAS_MAX; slot++) {
+		if (meta->super.slot_node[slot] == NODE_NONE)
+			continue;
+		load_index(volume, slot);
+		load_pages(volume, slot);
+	}
+	for (part = 0; part < volume->core.log.nr_parts; part++)
+		load_log_part(volume, part);
+	return BRAID_OK;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Sessions between this node and its peers: lanes, authentication, failure detection [N].
+ *
+ * One session per peer and network namespace. The node with the smaller id opens the connections, the other one
+ * accepts (no crossed connects). Lane 0 is the control lane; data lanes follow it; the session is open when all its
+ * lanes are authenticated. When any lane fails, the whole session ends: all receive and send work of it is stopped
+ * first, then braid_volumes_session_down() is called; then it connects again (backoff 0.1 to 2 s, seeded by node ids).
+ */
+#ifndef BRAID_SESSION_H
+#define BRAID_SESSION_H
+
+#include <linux/net.h>
+#include <linux/workqueue.h>
+#include "buffer.h"
+#include "core/auth.h"
+#include "core/wire.h"
+
+struct braid_net;
+struct braid_volume;
+struct braid_session;
+
+enum braid_session_state {
+	BRAID_SESSION_DISCONNECTED,	/* by the administrator, until `connect` */
+	BRAID_SESSION_CONNECTING,	/* or listening for the peer */
+	BRAID_SESSION_AUTHENTICATING,
+	BRAID_SESSION_OPEN,
+	BRAID_SESSION_ENDING,
+};
+
+/* One outgoing frame. Header and fixed part are encoded at allocation; sequence number and header checksum when it is sent. */
+struct braid_frame {
+	struct list_head entry;		/* lane's queue */
+	struct wire_header header;
+	struct braid_buffer *payload;	/* or NULL; reference held */
+	u32 payload_offset_bytes;
+	u32 payload_bytes;
+	u32 fixed_bytes;
+	u8 origin;			/* lane.c: where its memory belongs */
+	u8 encoded_header[WIRE_HEADER_BYTES];	/* when it is sent; fixed[] follows without a gap */
+	u8 fixed[];
+};
+
+/*
+ * Build a frame. @payload may be NULL; else a reference is taken on it and @payload_crc is the CRC32C of the given part of
+ * it. NULL when out of memory (with GFP_NOIO never for small types: mempool).
+ */
+struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const union wire_body *body,
+				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes,
+				      u32 payload_crc, gfp_t gfp);
+void braid_frame_free(struct braid_frame *frame);
+
+/* CRC32C of a || b, from the CRC32C of each and the length of b (env.c). Any context. */
+u32 braid_crc32c_combine(u32 crc_a, u32 crc_b, size_t b_bytes);
+
+/*
+ * Queue @frame on @lane (0 control; 1.. data) of the session with @node; takes it over in any case. -ENOTCONN when there
+ * is no open session (frame freed). Any context but hard interrupt; never sleeps. Frames of one lane keep their order.
+ */
+int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame);
+/* A data lane for the current CPU; 0 when there is no open session. Same lane for FLUSH and others: order between
+ * lanes never matters [W5]. */
+unsigned int braid_session_data_lane(struct braid_net *bn, u8 node);
+/* End the session with a reason (enum wire_bye_reason), then reconnect. Any context. */
+void braid_session_end(struct braid_net *bn, u8 node, u8 reason);
+bool braid_session_is_open(struct braid_net *bn, u8 node);
+
+/* ---- called by the session layer, implemented by device.c / engine.c ---- */
+
+/* All lanes authenticated. Process context. Every volume gets PEER_UP before any frame of this session is delivered. */
+void braid_volumes_session_up(struct braid_net *bn, u8 node);
+/* Nothing of the session arrives any more. Process context, bn->lock may or may not be held. Returns when every volume has
+ * queued its PEER_DOWN. */
+void braid_volumes_session_down(struct braid_net *bn, u8 node);
+/*
+ * One checked frame of an open session; lane's work context (process, GFP_NOIO scope). @payload: reference passed to the callee
+ * (NULL if none); its crc is set. @body is valid only during the call. Returns 0, or a negative errno: the peer broke the protocol, the
+ * session ends with WIRE_BYE_PROTOCOL. Frames for volumes that are not here are ignored (0).
+ */
+int braid_volumes_receive(struct braid_net *bn, u8 node, unsigned int lane, const struct wire_header *header,
+			  const union wire_body *body, struct braid_buffer *payload);
+
+#endif

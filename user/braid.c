@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The command braid: table of verbs, help, and nothing else. What a verb does is in cmd_*.c.
+ */
+#include <stdio.h>
+#include "cmd.h"
+
+#ifndef BRAID_VERSION
+#define BRAID_VERSION "0.1"
+#endif
+
+static int cmd_help(const struct verb *verb, int argc, char **argv);
+static int cmd_version(const struct verb *verb, int argc, char **argv);
+
+static const struct verb verbs[] = {
+	{ "node init", "NAME ADDRESS[:PORT] [--insecure]", "make this machine the first node of a new cluster",
+	  "Creates cluster id, secret and identity in the state directory and starts the node.", cmd_node_init },
+	{ "node invite", "NAME ADDRESS[:PORT]", "add a node and print the token with which it joins",
+	  "The token holds the cluster's secret: hand it over as you would a password. It is for one machine.", cmd_node_invite },
+	{ "node join", "TOKEN|-", "make this machine the node that was invited ('-': token from standard input)", NULL,
+	  cmd_node_join },
+	{ "node remove", "NAME", "forget a node that has no replicas any more", NULL, cmd_node_remove },
+	{ "node show", "[--json]", "identity of this node and sessions with the others", NULL, cmd_node_show },
+	{ "node start", "", "start this node in the kernel (up, create and replicate do it too)", NULL, cmd_node_start },
+	{ "node stop", "", "end all sessions; refused while volumes are up", NULL, cmd_node_stop },
+	{ "connect", "NODE", "allow sessions with a node again", NULL, cmd_connect },
+	{ "disconnect", "NODE", "end the session with a node, until connect", NULL, cmd_disconnect },
+	{ "create", "NAME DISK [--meta DISK] [--size BYTES]", "make a new volume on a disk",
+	  "Without --meta the volume is new and empty: metadata goes to the start of the disk. With --meta the data disk's\n"
+	  "content becomes the volume's. A disk with known content is refused unless named again with --force-overwrite.",
+	  cmd_create },
+	{ "replicate", "NAME DISK [--meta DISK]", "make a replica here of a volume of another node",
+	  "The volume must be up on a connected node. The disk's content is replaced; the initial sync starts by itself.",
+	  cmd_replicate },
+	{ "up", "NAME|--all", "attach volumes", NULL, cmd_up },
+	{ "down", "NAME|--all [--force] [--timeout SECONDS]", "detach volumes", NULL, cmd_down },
+	{ "promote", "NAME [--peer-down NODE]... [--force --id VOLUME-ID]", "make this node the one that writes", NULL,
+	  cmd_promote },
+	{ "demote", "NAME", "give the writing role up", NULL, cmd_demote },
+	{ "resolve", "NAME --keep NODE --split ID", "end a split: whose changes stay", NULL, cmd_resolve },
+	{ "forget", "NAME NODE --id VOLUME-ID", "a replica is gone for good", NULL, cmd_forget },
+	{ "delete", "NAME --id VOLUME-ID", "give up this node's replica of a volume that is down",
+	  "Only the metadata's signature is wiped, the data stays as it is on the disk.", cmd_delete },
+	{ "status", "[NAME] [--json]", "volumes, replicas, resync", NULL, cmd_status },
+	{ "why", "NAME [--json]", "every reason why a volume is not healthy, and what would cure it", NULL, cmd_why },
+	{ "wait", "NAME [--for CONDITION] [--timeout SECONDS]", "wait for a state",
+	  "conditions: in-sync connected primary secondary up-to-date healthy, or the state of any replica:\n"
+	  "off absent greeting waiting source-asked source target-starting target joining split refused", cmd_wait },
+	{ "events", "[--json] [--count N] [--timeout SECONDS]", "print changes as they happen", NULL, cmd_events },
+	{ "options set", "KEY=VALUE...", "options of this node: timeout (seconds), data-lanes", NULL, cmd_options_set },
+	{ "options show", "", "the options of this node", NULL, cmd_options_show },
+	{ "meta dump", "DISK [--json]", "show the metadata on a disk, without the module", NULL, cmd_meta_dump },
+	{ "meta check", "DISK [--json]", "is the metadata whole? status 1 if not", NULL, cmd_meta_check },
+	{ "meta repair", "DISK", "rewrite a damaged superblock copy from the good one", NULL, cmd_meta_repair },
+	{ "version", "", "version of this command", NULL, cmd_version },
+	{ "help", "[VERB]", "this list", NULL, cmd_help },
+};
+
+static void list_verbs(FILE *out)
+{
+	size_t i;
+
+	fprintf(out, "usage: braid VERB ...\n\nMirrors block devices between machines.\n\n");
+	for (i = 0; i < CORE_ARRAY_SIZE(verbs); i++)
+		fprintf(out, "  %-14s %s\n", verbs[i].name, verbs[i].summary);
+	fprintf(out, "\n'braid VERB --help' tells more; braid(8) is the manual.\n");
+}
+
+/* Verb at @argv, *@used words long; NULL if there is none. */
+static const struct verb *find_verb(int argc, char **argv, int *used)
+{
+	size_t i;
+
+	for (i = 0; i < CORE_ARRAY_SIZE(verbs); i++) {
+		const char *blank = strchr(verbs[i].name, ' ');
+		size_t first = blank ? (size_t)(blank - verbs[i].name) : strlen(verbs[i].name);
+
+		if (strlen(argv[0]) != first || memcmp(argv[0], verbs[i].name, first))
+			continue;
+		if (blank && (argc < 2 || strcmp(argv[1], blank + 1)))
+			continue;
+		*used = blank ? 2 : 1;
+		return &verbs[i];
+	}
+	return NULL;
+}
+
+/* First words of two-word verbs: what could follow. */
+static const char *second_words(const char *first)
+{
+	const char *words = NULL;
+	size_t length = strlen(first);
+	size_t i;
+
+	for (i = 0; i < CORE_ARRAY_SIZE(verbs); i++)
+		if (!strncmp(verbs[i].name, first, length) && verbs[i].name[length] == ' ')
+			words = text_join(words, verbs[i].name + length + 1);
+	return words;
+}
+
+static int cmd_help(const struct verb *verb, int argc, char **argv)
+{
+	static char *help[] = { "--help" };
+	const struct verb *found;
+	int used;
+
+	(void)verb;
+	if (!argc || !strcmp(argv[0], "--help")) {
+		list_verbs(stdout);
+		return STATUS_OK;
+	}
+	found = find_verb(argc, argv, &used);
+	if (!found)
+		return fail_usage("braid", textf("'%s' is no verb", argv[0]));
+	return found->run(found, 1, help);
+}
+
+static int cmd_version(const struct verb *verb, int argc, char **argv)
+{
+	const struct option_spec specs[] = { { 0 } };
+	struct operands operands;
+	int status;
+
+	if (!args_parse(verb, argc, argv, specs, 0, 0, &operands, &status))
+		return status;
+	puts("braid " BRAID_VERSION);
+	return STATUS_OK;
+}
+
+/* --state-dir DIR in front of the verb. Returns words used, or -1. */
+static int leading_options(int argc, char **argv)
+{
+	int used = 0;
+
+	while (used < argc && !strncmp(argv[used], "--state-dir", 11)) {
+		if (argv[used][11] == '=' && argv[used][12]) {
+			state_set_directory(argv[used] + 12);
+			used++;
+		} else if (!argv[used][11] && used + 1 < argc) {
+			state_set_directory(argv[used + 1]);
+			used += 2;
+		} else {
+			return -1;
+		}
+	}
+	return used;
+}
+
+int main(int argc, char **argv)
+{
+	const struct verb *verb;
+	int used, status;
+
+	used = leading_options(argc - 1, argv + 1);
+	if (used < 0)
+		return fail_usage("braid", "--state-dir needs a directory");
+	argc -= 1 + used;
+	argv += 1 + used;
+	if (argc < 1) {
+		list_verbs(stderr);
+		return STATUS_USAGE;
+	}
+	if (!strcmp(argv[0], "--help") || !strcmp(argv[0], "-h"))
+		return cmd_help(NULL, 0, NULL);
+	if (!strcmp(argv[0], "--version"))
+		argv[0] = "version";
+	verb = find_verb(argc, argv, &used);
+	if (!verb && second_words(argv[0]))
+		return fail_usage("braid", textf("'%s' is followed by one of: %s", argv[0], second_words(argv[0])));
+	if (!verb)
+		return fail_usage("braid", textf("'%s' is no verb", argv[0]));
+	status = verb->run(verb, argc - used, argv + used);
+	if (fflush(stdout) && status == STATUS_OK)
+		return fail_system("cannot write the result", "standard output", 5);
+	return status;
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the verbs share: opening state and module, reporting refusals, links of devices. And the verbs themselves.
+ */
+#ifndef BRAID_USER_CMD_H
+#define BRAID_USER_CMD_H
+
+#include "args.h"
+#include "fail.h"
+#include "ipc.h"
+#include "json.h"
+#include "state.h"
+
+enum cmd_flags {
+	CMD_LOCK = 1 << 0,	/* the state file will change: hold its lock */
+	CMD_STATE = 1 << 1,	/* an identity must exist */
+	CMD_KERNEL = 1 << 2,	/* the module must be there */
+	CMD_START = 1 << 3,	/* load the module and start this node in it if it does not run yet */
+};
+
+struct cmd {
+	const char *what;	/* "cannot promote web" */
+	bool has_state;
+	struct state state;
+	struct ipc *ipc;
+	struct ipc_error error;
+};
+
+/* The one command context; large, therefore static. Returns STATUS_OK or what was reported. */
+int cmd_open(struct cmd **cmd, u32 flags, const char *what);
+void cmd_close(struct cmd *cmd);
+/* Save the state; STATUS_OK or reported. */
+int cmd_save(struct cmd *cmd);
+/* Merge the nodes that the kernel learnt from its peers into the state file. Never fails loudly: a warning at most. */
+void cmd_learn(struct cmd *cmd);
+/* Report cmd->error about @object. @remedy NULL: the table's. */
+int cmd_fail(struct cmd *cmd, const char *object, const char *remedy);
+int cmd_fail_state(const char *what, enum state_result result, const char *why);
+/* Start this node in the kernel with all peers of the state; nothing to do if it runs. */
+int cmd_start_node(struct cmd *cmd);
+
+/* Node id by name, or NODE_NONE. */
+u8 cmd_node(struct cmd *cmd, const char *name);
+int cmd_fail_node(struct cmd *cmd, const char *name);
+const char *cmd_nodes(const struct cmd *cmd, u32 mask);	/* "{alpha,beta}" */
+/* "volume web on alpha" */
+const char *cmd_volume_object(const struct cmd *cmd, const char *name);
+/* Volume of the kernel by name; STATUS_OK or reported. */
+int cmd_volume(struct cmd *cmd, const char *name, struct volume_status *volume);
+/* Seconds of --timeout; 0 when not given. False: reported to *@status. */
+bool cmd_timeout(const struct verb *verb, const char *text, u32 *timeout_ms, int *status);
+/* --id; the same. */
+bool cmd_id(const struct verb *verb, const char *text, u64 *id, int *status);
+u64 cmd_random_id(void);	/* never 0 */
+bool cmd_random(void *bytes, size_t length_bytes);
+u64 cmd_now_ns(void);		/* CLOCK_MONOTONIC */
+
+/* /dev/braid/NAME */
+const char *link_path(const char *name);
+/* Make or replace the link (and the node when there is no devtmpfs). Failure is a warning: the volume works without. */
+void link_make(const char *name, const char *device);
+void link_remove(const char *name);
+
+int cmd_node_init(const struct verb *verb, int argc, char **argv);
+int cmd_node_invite(const struct verb *verb, int argc, char **argv);
+int cmd_node_join(const struct verb *verb, int argc, char **argv);
+int cmd_node_remove(const struct verb *verb, int argc, char **argv);
+int cmd_node_show(const struct verb *verb, int argc, char **argv);
+int cmd_node_start(const struct verb *verb, int argc, char **argv);
+int cmd_node_stop(const struct verb *verb, int argc, char **argv);
+int cmd_connect(const struct verb *verb, int argc, char **argv);
+int cmd_disconnect(const struct verb *verb, int argc, char **argv);
+int cmd_create(const struct verb *verb, int argc, char **argv);
+int cmd_replicate(const struct verb *verb, int argc, char **argv);
+int cmd_up(const struct verb *verb, int argc, char **argv);
+int cmd_down(const struct verb *verb, int argc, char **argv);
+int cmd_delete(const struct verb *verb, int argc, char **argv);
+int cmd_promote(const struct verb *verb, int argc, char **argv);
+int cmd_demote(const struct verb *verb, int argc, char **argv);
+int cmd_resolve(const struct verb *verb, int argc, char **argv);
+int cmd_forget(const struct verb *verb, int argc, char **argv);
+int cmd_wait(const struct verb *verb, int argc, char **argv);
+int cmd_events(const struct verb *verb, int argc, char **argv);
+int cmd_status(const struct verb *verb, int argc, char **argv);
+int cmd_why(const struct verb *verb, int argc, char **argv);
+int cmd_options_set(const struct verb *verb, int argc, char **argv);
+int cmd_options_show(const struct verb *verb, int argc, char **argv);
+int cmd_meta_dump(const struct verb *verb, int argc, char **argv);
+int cmd_meta_check(const struct verb *verb, int argc, char **argv);
+int cmd_meta_repair(const struct verb *verb, int argc, char **argv);
+
+#endif
