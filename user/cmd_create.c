@@ -14,6 +14,7 @@ enum { KNOWN_WAIT_MS = 10000, KNOWN_POLL_MS = 100 };
 
 /* What create and replicate have in common. */
 struct plan {
+	const char *verb;
 	const char *name;
 	const char *disk_path;
 	const char *meta_path;	/* NULL: internal */
@@ -47,8 +48,8 @@ static int check_content(const struct cmd *cmd, const struct plan *plan, const s
 		return STATUS_OK;
 	return fail(&(struct failure){ .status = STATUS_REFUSED, .code = "signature", .what = cmd->what,
 		    .object = textf("disk %s", path), .cause = textf("it holds: %s", found),
-		    .remedy = textf("choose another disk; if its content is really not needed, name it again: --force-overwrite %s",
-				    path) });
+		    .remedy = textf("choose another disk; 'braid %s --help' tells how to confirm that this content is not needed",
+				    plan->verb) });
 }
 
 static int report_no_room(const struct cmd *cmd, const struct plan *plan)
@@ -179,7 +180,8 @@ static int refuse_known(struct cmd *cmd, const char *name)
 		status = fail(&(struct failure){ .status = STATUS_REFUSED, .code = "exists", .what = cmd->what,
 			      .object = textf("volume %s", name),
 			      .cause = textf("nodes %s have a volume of this name", cmd_nodes(cmd, other->seen_from)),
-			      .remedy = textf("'braid replicate %s DISK' makes a replica of it here; else choose another name", name) });
+			      .remedy = textf("'braid replicate %s DISK' makes a replica of it here; else choose another name",
+					      name) });
 	ipc_known_free(&known);
 	return status;
 }
@@ -203,6 +205,7 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 	int status;
 
 	plan.data.fd = plan.meta.fd = -1;
+	plan.verb = verb->name;
 	if (!args_parse(verb, argc, argv, specs, 2, 2, &operands, &status))
 		return status;
 	plan.name = operands.word[0];
@@ -259,7 +262,8 @@ static int wait_known(struct cmd *cmd, const char *name, struct known_volume *fo
 	return fail(&(struct failure){ .status = STATUS_NOT_FOUND, .code = "no-such-volume", .what = cmd->what,
 		    .object = textf("volume %s", name),
 		    .cause = textf("no connected node told about it within %u s", KNOWN_WAIT_MS / 1000),
-		    .remedy = "check that it is up on a node that is connected to this one (braid status there, braid node show here)" });
+		    .remedy = "check that it is up on a node that is connected to this one (braid status there, "
+			      "braid node show here)" });
 }
 
 static int check_limit(const struct cmd *cmd, const struct known_volume *known)
@@ -285,6 +289,7 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 	int status;
 
 	plan.data.fd = plan.meta.fd = -1;
+	plan.verb = verb->name;
 	if (!args_parse(verb, argc, argv, specs, 2, 2, &operands, &status))
 		return status;
 	plan.name = operands.word[0];

@@ -287,7 +287,8 @@ int cmd_node_remove(const struct verb *verb, int argc, char **argv)
 		status = fail(&(struct failure){ .status = STATUS_REFUSED, .code = "in-use", .what = cmd->what,
 			      .object = textf("node %s", operands.word[0]),
 			      .cause = textf("it has replicas of volumes that are up here: %s", volumes),
-			      .remedy = "delete its replicas there, then run 'braid forget NAME NODE --id ID' for each of them here" });
+			      .remedy = "while it has replicas it stays a node; 'braid forget --help' tells how to record that "
+				"one is gone" });
 		goto out;
 	}
 	if (!ipc_peer_do(cmd->ipc, IPC_PEER_REMOVE, node, &cmd->error) && strcmp(cmd->error.code, "no-such-peer")) {

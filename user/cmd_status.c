@@ -95,7 +95,8 @@ int cmd_events(const struct verb *verb, int argc, char **argv)
 	const struct option_spec specs[] = {
 		{ .name = "json", .help = "one object per line", .flag = &json },
 		{ .name = "count", .value = "N", .help = "end after so many events", .string = &count },
-		{ .name = "timeout", .value = "SECONDS", .help = "end when nothing happens for so long (status 5)", .string = &timeout },
+		{ .name = "timeout", .value = "SECONDS", .help = "end when nothing happens for so long (status 5)",
+		  .string = &timeout },
 		{ 0 },
 	};
 	struct operands operands;

@@ -72,8 +72,8 @@ static void add_split(struct reasons *reasons)
 	peer = node_name(reasons, volume->split_peer);
 	add(reasons, "split", textf("this node and %s both wrote since generation %llu; split id %016llx", peer,
 				    (unsigned long long)volume->split_ancestor_number, (unsigned long long)volume->split_id),
-	    textf("compare what both sides hold, save what is needed of the one that is to yield (both are kept until then), "
-		  "then: braid resolve %s --keep NODE --split %016llx", volume->name, (unsigned long long)volume->split_id), 0);
+	    "both sides are kept as they are: compare them and save what is needed of each; 'braid resolve --help' tells how to "
+	    "settle whose changes stay", 0);
 }
 
 static const struct peer_status *session_of(const struct reasons *reasons, u8 node)

@@ -59,15 +59,13 @@ static const struct {
 	{ "state-locked", STATUS_TIMEOUT, "wait until the other braid command has ended" },
 	{ "module-missing", STATUS_MODULE, "install the braid kernel module for this kernel and load it: modprobe braid" },
 	{ "module-old", STATUS_MODULE, "unload the module and load the one of this release; both must be of one version" },
-	{ "signature", STATUS_REFUSED, "choose another disk; if its content is really not needed, name it again: "
-	  "--force-overwrite DISK" },
+	{ "signature", STATUS_REFUSED, "choose another disk" },
 	{ "not-a-block-device", STATUS_REFUSED, "name a block device; a file becomes one with 'losetup --find --show FILE'" },
 	{ "too-small", STATUS_REFUSED, "use a larger disk" },
 	{ "no-such-disk", STATUS_NOT_FOUND, "'lsblk' lists the disks of this machine" },
 	{ "wrong-id", STATUS_REFUSED, "read the id from 'braid status NAME' or 'braid meta dump DISK' and compare the volume" },
 	{ "is-up", STATUS_REFUSED, "take it down first: braid down NAME" },
 	{ "token", STATUS_USAGE, "copy the whole line that 'braid node invite' printed, or make a new token there" },
-	{ "gone", STATUS_NOT_FOUND, "'braid up NAME' attaches it again" },
 };
 
 const char *fail_remedy(const char *code)

@@ -444,7 +444,9 @@ static void act(struct step *step, struct volume_peer *peer)
 			volume_leave(step, peer, VOLUME_WAITING);
 		break;
 	case VOLUME_PLAN_PEER_IS_SOURCE:
-		if (relation != VOLUME_SOURCE_ASKED && relation != VOLUME_SOURCE)
+		if (relation == VOLUME_SOURCE_ASKED)
+			volume_ask_source(step, peer);	/* it may have dropped the first one, under an older plan */
+		else if (relation != VOLUME_SOURCE)
 			volume_leave(step, peer, VOLUME_WAITING);
 		break;
 	case VOLUME_PLAN_SPLIT:

@@ -230,6 +230,7 @@ struct volume {
 		bool force;
 		u32 serial;
 		u32 waiting;
+		u32 peer_down;	/* nodes that the administrator knows to be down */
 		u32 token;
 	} command;
 	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */

@@ -41,8 +41,12 @@ static enum volume_refusal peers_allow(const struct volume *volume, bool force, 
 			return VOLUME_REFUSED_PEER_PRIMARY;
 		if (peer->granted || (!peer->confirmed && !force))
 			return VOLUME_REFUSED_BUSY;
+		if (peer->relation == VOLUME_IN_SYNC)
+			continue;
 		if (peer->verdict == LINEAGE_PEER_IS_AHEAD && !force)
 			return VOLUME_REFUSED_STALE;
+		if (peer->plan == VOLUME_PLAN_PEER_IS_SOURCE && !force)
+			return VOLUME_REFUSED_BUSY;	/* it is about to resync us */
 	}
 	*nodes = 0;
 	return VOLUME_OK;
@@ -53,14 +57,14 @@ static u32 unreachable_members(const struct volume *volume)
 	return volume_members(volume) & ~asked_peers(volume) & ~NODE_BIT(volume->node);
 }
 
-enum volume_refusal volume_promote_check(const struct volume *volume, bool force, u32 peer_down, u32 *nodes)
+static enum volume_refusal may_be_primary(const struct volume *volume, bool force, u32 peer_down, u32 *nodes)
 {
 	enum volume_refusal refusal;
 
 	*nodes = 0;
 	if (volume->disk != VOLUME_DISK_OK)
 		return VOLUME_REFUSED_NO_DISK;
-	if (!volume->online || volume->resetting || volume->command.active || volume->accepting.token)
+	if (!volume->online || volume->resetting || volume->accepting.token)
 		return VOLUME_REFUSED_BUSY;
 	if (!volume->super.chain.count)
 		return VOLUME_REFUSED_STALE;
@@ -81,6 +85,19 @@ enum volume_refusal volume_promote_check(const struct volume *volume, bool force
 	return *nodes ? VOLUME_REFUSED_UNREACHABLE : VOLUME_OK;
 }
 
+enum volume_refusal volume_promote_check(const struct volume *volume, bool force, u32 peer_down, u32 *nodes)
+{
+	enum volume_refusal refusal = may_be_primary(volume, force, peer_down, nodes);
+
+	return !refusal && volume->command.active ? VOLUME_REFUSED_BUSY : refusal;
+}
+
+static void promote_fails(struct step *step, enum volume_refusal refusal, u32 nodes)
+{
+	done(step, refusal, nodes);
+	volume_greet_all(step->volume);	/* ends the grants that we got */
+}
+
 /* Epochs of the new writer must lie behind all that the log has seen of former ones [W6]. */
 static void epoch_after_all(struct actlog *log)
 {
@@ -95,7 +112,14 @@ static void become_primary(struct step *step)
 {
 	struct volume *volume = step->volume;
 	struct volume_peer *peer;
+	u32 nodes;
+	/* What was asked of the peers may no longer be so: a newer record, a peer that turned out to be ahead. */
+	enum volume_refusal refusal = may_be_primary(volume, volume->command.force, volume->command.peer_down, &nodes);
 
+	if (refusal) {
+		promote_fails(step, refusal, nodes);
+		return;
+	}
 	core_trace(volume->super.volume_id, "nobody objects -> primary");
 	if (volume->command.force) {
 		volume->super.flags &= ~ONDISK_SYNCING;
@@ -135,6 +159,7 @@ static void promote(struct step *step, const struct volume_event *event)
 	volume->command.active = true;
 	volume->command.type = VOLUME_EVENT_PROMOTE;
 	volume->command.force = event->force;
+	volume->command.peer_down = event->nodes;
 	volume->command.serial++;
 	volume->command.token = 0;
 	volume->command.waiting = asked_peers(volume);
@@ -143,12 +168,6 @@ static void promote(struct step *step, const struct volume_event *event)
 			step_send(step, peer, WIRE_PROMOTE_ASK)->frame.serial = volume->command.serial;
 	if (!volume->command.waiting)
 		become_primary(step);
-}
-
-static void promote_fails(struct step *step, enum volume_refusal refusal, u32 nodes)
-{
-	done(step, refusal, nodes);
-	volume_greet_all(step->volume);	/* ends the grants that we got */
 }
 
 static void demote(struct step *step)
@@ -277,6 +296,8 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 		refusal = VOLUME_REFUSED_PEER_PRIMARY;
 	else if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE && volume->node < peer->node)
 		refusal = VOLUME_REFUSED_BUSY;
+	else if (volume_is_member(volume, volume->node) && !volume_is_member(volume, peer->node))
+		refusal = VOLUME_REFUSED_STALE;	/* a record that the asker may not know left it out [G4] */
 	for_each_peer(volume, other)
 		if (other != peer && other->granted && !refusal)
 			refusal = VOLUME_REFUSED_BUSY;
@@ -294,9 +315,9 @@ static void on_answer(struct step *step, struct volume_peer *peer, const struct 
 	if (!volume->command.active || volume->command.type != VOLUME_EVENT_PROMOTE ||
 	    answer->serial != volume->command.serial || !(volume->command.waiting & NODE_BIT(peer->node)))
 		return;
-	if (!answer->granted) {
-		promote_fails(step, answer->reason == VOLUME_REFUSED_PEER_PRIMARY ? VOLUME_REFUSED_PEER_PRIMARY :
-			      VOLUME_REFUSED_BUSY, NODE_BIT(peer->node));
+	if (!answer->granted && !(volume->command.force && answer->reason == VOLUME_REFUSED_STALE)) {
+		promote_fails(step, answer->reason == VOLUME_OK ? VOLUME_REFUSED_BUSY : answer->reason,
+			      NODE_BIT(peer->node));
 		return;
 	}
 	volume->command.waiting &= ~NODE_BIT(peer->node);

@@ -48,6 +48,7 @@ u32 volume_in_sync(const struct volume *volume);
 
 /* volume_sync.c */
 void volume_choose_source(struct step *step);
+void volume_ask_source(struct step *step, struct volume_peer *peer);
 void volume_sync_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
 void volume_sync_adopted(struct step *step, bool ok);
 void volume_resync_dry(struct step *step, struct volume_peer *peer);

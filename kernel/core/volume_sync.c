@@ -40,14 +40,26 @@ static void part_from_others(struct step *step, const struct volume_peer *source
 	volume_greet_others(volume);
 }
 
+void volume_ask_source(struct step *step, struct volume_peer *peer)
+{
+	struct volume_action *action;
+
+	if (step->volume->adopting.token)
+		return;
+	step_send(step, peer, WIRE_SYNC_START);
+	action = step_emit(step, VOLUME_DO_SEND_RANGES);
+	action->node = peer->node;
+	action->map_node = peer->node;
+}
+
 /* One source at a time; the primary is the best, else the lowest node id. */
 void volume_choose_source(struct step *step)
 {
 	struct volume *volume = step->volume;
 	struct volume_peer *peer, *best = NULL;
-	struct volume_action *action;
 
-	if (volume->sync_source != NODE_NONE || volume->role == VOLUME_PRIMARY || volume->disk != VOLUME_DISK_OK)
+	if (volume->sync_source != NODE_NONE || volume->role == VOLUME_PRIMARY || volume->disk != VOLUME_DISK_OK ||
+	    (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE))
 		return;
 	for_each_peer(volume, peer) {
 		if (!may_ask(peer))
@@ -62,10 +74,7 @@ void volume_choose_source(struct step *step)
 	volume->sync_source = best->node;
 	best->relation = VOLUME_SOURCE_ASKED;
 	part_from_others(step, best);
-	step_send(step, best, WIRE_SYNC_START);
-	action = step_emit(step, VOLUME_DO_SEND_RANGES);
-	action->node = best->node;
-	action->map_node = best->node;
+	volume_ask_source(step, best);
 	step_changed(step);
 }
 
@@ -105,8 +114,14 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	struct volume_peer *other;
 	bool first = !volume->super.chain.count;
 
+	if (volume->role == VOLUME_PRIMARY)
+		return;
 	if ((peer->relation != VOLUME_SOURCE_ASKED && peer->relation != VOLUME_SOURCE) || volume->adopting.token)
 		return;
+	if (peer->relation == VOLUME_SOURCE && lineage_equal(&accept->chain, &volume->super.chain)) {
+		step_send(step, peer, WIRE_SYNC_READY)->frame.value = tail->id;	/* answers a start that was asked twice */
+		return;
+	}
 	if (!tail || !(tail->members & NODE_BIT(peer->node))) {
 		step_end_session(step, peer, WIRE_BYE_PROTOCOL);
 		return;

@@ -279,7 +279,7 @@ static void receive_write(struct world *world, u8 from, u8 to, const struct mess
 	a->epoch = m->epoch;
 	a->block = m->block;
 	a->stamp = m->stamp;
-	if (a->resync)
+	if (a->resync && n->cache[a->block] != a->stamp)	/* what is equal is not written */
 		volume_apply_resync(&n->volume, from, world_block_offset(a->block), 4096);
 	if (!a->flush && !a->resync) {
 		a->logged = actlog_get(&n->volume.log, region_of(a->block), a->epoch) == ACTLOG_READY;

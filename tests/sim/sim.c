@@ -92,10 +92,18 @@ static void administrator(void)
 	for (i = 0; i < world.nr_nodes; i++)	/* only what is really without power is called down, by someone who knows */
 		if (!world.node[i].up)
 			down |= 1u << i;
-	if (!knows_newest(node) || !holds_everything(node))
+	if (!knows_newest(node) || !holds_everything(node)) {
+		/*
+		 * Once somebody was promoted over the head of another that was called down, that one may come back and find
+		 * itself the only member of what it knows [G8]: without a witness only a cautious administrator helps.
+		 */
+		if (world.peer_down_used)
+			return;
 		down = 0;
+	}
 	if (volume_promote_check(&n->volume, false, down, &refused) == VOLUME_OK) {
 		world.count_promotes++;
+		world.peer_down_used |= down != 0;
 		command(node, VOLUME_EVENT_PROMOTE, down);
 	}
 }
@@ -187,6 +195,8 @@ static void heal(void)
 		if (converged())
 			return;
 	}
+	for (i = 0; i < world.nr_nodes; i++)
+		check_content(i, world.acked, "healed but nobody may be promoted");
 	world_violation(&world, "liveness", "not in sync 40000 steps after everything healed");
 }
 
@@ -222,6 +232,7 @@ static void run(u64 seed, u32 nr_nodes, u32 steps)
 	}
 	heal();
 	check_equal();
+	world_free(&world);
 }
 
 int main(int argc, char **argv)

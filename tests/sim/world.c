@@ -497,12 +497,26 @@ void world_init(struct world *world, u64 seed, u32 nr_nodes)
 	memset(world, 0, sizeof(*world));
 	world->seed = seed;
 	world->nr_nodes = nr_nodes;
-	world->faults = true;
 	random_state = seed;
 	traced = world;
 	for (i = 0; i < nr_nodes; i++) {
 		format(&world->node[i], i, nr_nodes);
 		world_boot(world, i);
+	}
+}
+
+void world_free(struct world *world)
+{
+	u8 a, b;
+	u32 i;
+
+	for (a = 0; a < world->nr_nodes; a++) {
+		for (b = 0; b < world->nr_nodes; b++) {
+			queue_clear(&world->control[a][b]);
+			queue_clear(&world->data[a][b]);
+		}
+		for (i = 0; i < world->node[a].nr_events; i++)
+			free((void *)world->node[a].events[i].body);
 	}
 }
 

@@ -126,15 +126,16 @@ struct world {
 	u32 acked[WORLD_BLOCKS];	/* newest acknowledged stamp */
 	u32 firm[WORLD_BLOCKS];		/* acknowledged before a flush that completed */
 	u32 maybe[WORLD_BLOCKS];	/* newest submitted */
-	bool faults;
+	bool peer_down_used;		/* by an administrator */
 	u64 steps, seed;
-	u64 count_acks, count_crashes, count_cuts, count_promotes, count_resyncs, count_joins, count_splits;
+	u64 count_acks, count_crashes, count_cuts, count_promotes, count_resyncs, count_joins;
 };
 
 /* The one source of chance; world_init() seeds it. */
 u64 world_random(void);
 u64 world_block_offset(u32 block);
 void world_init(struct world *world, u64 seed, u32 nr_nodes);
+void world_free(struct world *world);
 /* One random thing happens. False when nothing can happen. */
 bool world_step(struct world *world);
 void world_crash(struct world *world, u8 node);

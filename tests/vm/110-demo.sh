@@ -4,7 +4,7 @@
 # What: the demo's story: power cut in the middle of work, take-over, return, roles swapped, replicas identical [I1] [I5]
 # Kernels: 6.12 6.1
 # Guests: 2
-# Disks: durable 256M,96M,16M
+# Disks: durable 192M,96M,16M
 # Deadline: 300
 # Mem: 768
 

@@ -19,7 +19,7 @@ here()
 	ON_TIMEOUT=${SECONDS_MAX:-90} on alpha "set -o pipefail; . $REPO/tests/vm/netns_lib.sh; $*"
 }
 make_stamp
-on alpha "cp $REPO/build/vm/stamp /run/bin/; modprobe braid"
+on alpha "cp -u $REPO/build/user/braid $REPO/build/vm/stamp /run/bin/; modprobe braid"
 
 step "three nodes in one kernel"
 here 'hub_up; for n in 1 2 3; do node_up $n; disk_up $n 64; done; cluster 1 2 3

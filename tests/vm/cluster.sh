@@ -48,7 +48,7 @@ mount_state()
 	on "$1" 'disk=$(ls /dev/vd[b-z] | tail -n 1); mkdir -p /var/lib/braid
 		blkid $disk >/dev/null || mkfs.ext4 -q $disk
 		mountpoint -q /var/lib/braid || mount $disk /var/lib/braid
-		modprobe braid && cp -u '"$REPO/build/vm/stamp"' /run/bin/'
+		modprobe braid && cp -u '"$REPO/build/user/braid $REPO/build/vm/stamp"' /run/bin/'
 }
 
 # Built once; guests run it from /run/bin.
@@ -243,7 +243,7 @@ fio_pass_options()
 {
 	echo "--name=pass --filename=$1 --direct=1 --ioengine=libaio --iodepth=8 --rw=randwrite --bsrange=4k-128k" \
 		"--blockalign=4k --offset=$(($2 % ${FIO_WINDOWS:-10} * 8))M --size=8M --randseed=$((SEED + $2)) --verify=crc32c" \
-		"--verify_fatal=1 --end_fsync=1 --output-format=terse"
+		"--verify_fatal=1 --end_fsync=1 --output-format=terse ${FIO_MORE-}"
 }
 
 # fio_passes GUEST DEVICE FIRST [COUNT]: write and verify pass after pass in the background, set JOB; "pass N" for each that is done.

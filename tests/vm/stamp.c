@@ -225,11 +225,11 @@ static uint64_t read_list(uint64_t *newest, uint64_t offset, uint64_t bytes)
 
 static const char *judge(const uint64_t *block, uint64_t wanted, uint64_t offset_bytes, bool *later)
 {
-	static const uint64_t zero[WORDS];
 	uint64_t made[WORDS];
 
 	*later = false;
-	if (!wanted && !memcmp(block, zero, BLOCK_BYTES))
+	/* Where nothing was acknowledged there may be what was there before. */
+	if (!wanted && block[0] != MAGIC)
 		return NULL;
 	if (block[0] != MAGIC || block[2] != offset_bytes)
 		return block[0] == MAGIC ? "holds another block" : "holds no stamp";
