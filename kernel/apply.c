@@ -279,7 +279,8 @@ static bool log_ready(struct braid_apply_request *request)
 
 	if (!braid_regions_ready(volume, &request->regions))
 		return false;
-	return request->id & BRAID_REQUEST_RESYNC || !volume_mark_wanted(&volume->core);
+	return request->id & BRAID_REQUEST_RESYNC ||
+	       !volume_mark_wanted(&volume->core, request->io.generation_id);
 }
 
 static bool changes(u8 type)
@@ -339,8 +340,6 @@ static enum apply_step prepare(struct braid_apply_request *request)
 	if (log_ready(request))
 		return APPLY_GO;
 	list_add_tail(&request->entry, &volume->apply->log_waiters);
-	if (volume_mark_wanted(&volume->core))
-		volume->core.log.forced = true;
 	return APPLY_QUEUED;
 }
 
@@ -434,8 +433,6 @@ void braid_apply_log_committed(struct braid_volume *volume)
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = next_logged(apply, &failed);
-		if (!request && !list_empty(&apply->log_waiters) && volume_mark_wanted(&volume->core))
-			volume->core.log.forced = true;
 		if (!request && apply->tidy && volume->core.disk == VOLUME_DISK_OK) {
 			if (volume->core.log.part_removed)
 				volume->core.log.forced = true;

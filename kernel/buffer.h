@@ -24,7 +24,7 @@ void braid_buffer_exit(void);
 /* Never fails with a gfp that may sleep (pool); NULL only with GFP_NOWAIT/GFP_ATOMIC. 0 < length <= IO_BYTES_MAX. */
 struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp);
 void braid_buffer_get(struct braid_buffer *buffer);
-void braid_buffer_put(struct braid_buffer *buffer);	/* any context but hard interrupt */
+void braid_buffer_put(struct braid_buffer *buffer);	/* any context: local I/O ends in interrupts */
 /* Copy the data of @bio (its current iterator) into @buffer, computing buffer->crc on the way [W2]. */
 void braid_buffer_from_bio(struct braid_buffer *buffer, struct bio *bio);
 /* Copy @buffer to @bio's data, for remote reads. Lengths are equal. */

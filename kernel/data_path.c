@@ -77,18 +77,20 @@ int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes)
 {
 	struct braid_disk *disk = READ_ONCE(volume->data);
-	u32 page = buffer_bytes / PAGE_SIZE;
 	struct bio *bio;
 	int error;
 
 	if (!disk)
 		return -EIO;
-	bio = bio_alloc_bioset(disk->bdev, DIV_ROUND_UP(length_bytes, PAGE_SIZE), operation, GFP_NOIO, set);
+	bio = bio_alloc_bioset(disk->bdev, DIV_ROUND_UP(offset_in_page(buffer_bytes) + length_bytes, PAGE_SIZE),
+			       operation, GFP_NOIO, set);
 	bio->bi_iter.bi_sector = local_sector(volume, offset_bytes);
 	while (length_bytes) {
-		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE);
+		u32 at = offset_in_page(buffer_bytes);
+		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
 
-		__bio_add_page(bio, buffer->vec[page++].bv_page, part_bytes, 0);
+		__bio_add_page(bio, buffer->vec[buffer_bytes / PAGE_SIZE].bv_page, part_bytes, at);
+		buffer_bytes += part_bytes;
 		length_bytes -= part_bytes;
 	}
 	error = submit_bio_wait(bio);

@@ -28,7 +28,7 @@ void braid_regions_put(struct braid_volume *volume, struct braid_regions *region
 struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 			    const struct braid_buffer *buffer, u64 offset_bytes, u32 length_bytes,
 			    bio_end_io_t *end_io, void *private);
-/* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes (page aligned), wait. 0 or negative errno. */
+/* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes, wait. 0 or negative errno. */
 int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes);
 /*

@@ -410,6 +410,8 @@ static void close_work(struct work_struct *work)
 {
 	struct braid_volume *volume = container_of(work, struct braid_volume, close_work);
 
+	/* Frames that had found the volume before it was removed still use what is freed below. */
+	braid_dispatch_drain(volume);
 	braid_engine_post_simple(volume, VOLUME_EVENT_GOING_DOWN, NODE_NONE);
 	braid_engine_flush(volume);
 	/* No user is left; what runs are rounds of our own. */
@@ -429,12 +431,17 @@ static u32 left_ms(u64 deadline)
 	return time_before64(now, deadline) ? max(1u, jiffies_to_msecs(deadline - now)) : 1;
 }
 
-/* Without force: nobody uses it, and a primary has become a secondary in order. */
-static enum braid_error quiet_down(struct braid_volume *volume, u32 timeout_ms)
+/*
+ * Nobody uses it, and a primary has become a secondary in order. With @force a command under way is not waited for: its
+ * own timeout may be long.
+ */
+static enum braid_error quiet_down(struct braid_volume *volume, bool force, u32 timeout_ms)
 {
 	enum braid_error error = BRAID_OK;
 
-	if (mutex_lock_killable(&volume->command_lock))
+	if (force && !mutex_trylock(&volume->command_lock))
+		return BRAID_ERROR_IN_USE;
+	if (!force && mutex_lock_killable(&volume->command_lock))
 		return BRAID_ERROR_INTERRUPTED;
 	if (READ_ONCE(volume->core.role) == VOLUME_PRIMARY)
 		error = braid_volume_demote(volume, timeout_ms);
@@ -471,7 +478,7 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 
 	lockdep_assert_held(&volume->bn->lock);
 	if (!force || !used)
-		error = quiet_down(volume, force ? timeout_ms / 2 : timeout_ms);
+		error = quiet_down(volume, force, force ? timeout_ms / 2 : timeout_ms);
 	if (error && !force)
 		return error;
 	if (force && (used || error))

@@ -80,9 +80,13 @@ struct braid_volume {
 	bool engine_running;		/* under lock: steps are made; before braid_engine_start() events only queue */
 	struct volume_actions actions;	/* engine work only */
 	union wire_body *body;		/* engine work only: scratch */
+	u64 session[NODES_MAX];		/* number of the session with each node that the core knows as up, 0 none; engine work
+					 * writes it, under lock */
+	atomic_t receivers;		/* dispatch.c: frames being delivered */
 	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED and when in_flight becomes 0 */
 	struct {
 		bool done;
+		bool cancelled;		/* PROMOTE_CANCEL was stepped */
 		enum volume_refusal refusal;
 		u32 nodes;
 	} command_result;		/* under lock; of the command_lock holder's command */
@@ -159,8 +163,16 @@ void braid_volume_put(struct braid_volume *volume);
  * is found by id and name. Process context, bn->lock held.
  */
 void braid_dispatch_add(struct braid_volume *volume);
-/* Nothing that arrives reaches it any more, its id and name are free. Process context, bn->lock held; sleeps for a grace period. */
+/*
+ * No frame reaches it any more, its id and name are free. Frames that are being delivered may still be: see
+ * braid_dispatch_drain(). Process context, bn->lock held; sleeps for a grace period.
+ */
 void braid_dispatch_remove(struct braid_volume *volume);
+/*
+ * After the removal: wait until no frame is being delivered. Process context; as long as the disk takes, since the delivery
+ * of a write may wait for room in its queue.
+ */
+void braid_dispatch_drain(struct braid_volume *volume);
 /* device.c: namespace exit: forced down of every volume. */
 void braid_volumes_exit_net(struct braid_net *bn);
 /*

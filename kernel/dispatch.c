@@ -7,6 +7,20 @@
  * before anything of it arrives, joining the list and the begin and end of sessions exclude each other by
  * braid_dispatch.lock. Inside it events are only queued, nothing waits.
  *
+ * A volume sees the end of a session when its engine gets there, which may be late (an engine may wait for a resync that
+ * waits for a disk), and the next session does not wait for it: a volume with a hung disk holds up no other. So
+ * nothing may pass between a volume and a session that it has not seen begin, in neither direction:
+ *
+ *   Sessions are numbered; volume->session[node] is the number of the one whose PEER_UP was stepped, 0 after PEER_DOWN.
+ *   Out: a frame goes out only on a lane with that number.  In: frames of the control plane are queued behind PEER_UP; all
+ *   others are dropped unless their session has that number. Nothing is lost by that: a peer sends such frames only to
+ *   a relation, and relations begin with the greeting that this end sends after it has stepped PEER_UP.
+ *   Numbers and request ids come from one sequence. A request that was begun in an older session and is sent late, or the
+ *   answer to one, has an id below the number of the session: neither sent nor accepted. (Who waits for the answer was
+ *   told by the core when PEER_DOWN was stepped.)
+ *
+ * A frame that is being delivered counts as a receiver of its volume: what it works on is freed after the last one only.
+ *
  * Locks: bn->lock > braid_dispatch.lock > volume->lock. The session layer's calls come without bn->lock.
  */
 #include <linux/kref.h>
@@ -22,7 +36,7 @@ struct known_entry {
 
 struct braid_dispatch {
 	struct mutex lock;	/* all below, and changes of bn->volumes */
-	u32 up;			/* nodes with an open session */
+	u64 session[NODES_MAX];	/* number of the open session with each node, or 0 */
 	struct list_head known;
 	u32 nr_known;
 };
@@ -31,11 +45,29 @@ static atomic64_t request_sequence = ATOMIC64_INIT(0);
 
 enum { REQUEST_MINOR_SHIFT = 48, REQUEST_MINOR_MASK = 0x7fff };
 
+#define REQUEST_SEQUENCE_MASK ((1ull << REQUEST_MINOR_SHIFT) - 1)
+
 u64 braid_request_id(const struct braid_volume *volume, bool resync)
 {
-	u64 sequence = (u64)atomic64_inc_return(&request_sequence) & ((1ull << REQUEST_MINOR_SHIFT) - 1);
+	u64 sequence = (u64)atomic64_inc_return(&request_sequence) & REQUEST_SEQUENCE_MASK;
 
 	return (resync ? BRAID_REQUEST_RESYNC : 0) | (u64)volume->minor << REQUEST_MINOR_SHIFT | sequence;
+}
+
+u64 braid_volumes_session_number(void)
+{
+	return (u64)atomic64_inc_return(&request_sequence);
+}
+
+/* Was the request begun before the session with @number opened? Sequence numbers may wrap. */
+static bool id_is_older(u64 id, u64 number)
+{
+	return ((number - id) & REQUEST_SEQUENCE_MASK) <= REQUEST_SEQUENCE_MASK / 2;
+}
+
+static bool is_in_session(const struct braid_volume *volume, u8 node, u64 number)
+{
+	return number && READ_ONCE(volume->session[node]) == number;
 }
 
 /* ---- lookup ---- */
@@ -70,13 +102,44 @@ struct braid_volume *braid_volume_find_name(struct braid_net *bn, const char *na
 	return NULL;
 }
 
-static struct braid_volume *find_minor(struct braid_net *bn, u32 minor)
+/* Under RCU, so that the grace period of braid_dispatch_remove() is the end of it. */
+static bool receiver_begin(struct braid_volume *volume)
+{
+	if (!kref_get_unless_zero(&volume->references))
+		return false;
+	atomic_inc(&volume->receivers);
+	return true;
+}
+
+static void receiver_end(struct braid_volume *volume)
+{
+	if (atomic_dec_and_test(&volume->receivers))
+		wake_up_all(&volume->changed);
+	braid_volume_put(volume);
+}
+
+static struct braid_volume *receiver_of_id(struct braid_net *bn, u64 id)
 {
 	struct braid_volume *volume;
 
 	rcu_read_lock();
 	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
-		if (volume->minor == minor && kref_get_unless_zero(&volume->references)) {
+		if (volume->id == id && receiver_begin(volume)) {
+			rcu_read_unlock();
+			return volume;
+		}
+	}
+	rcu_read_unlock();
+	return NULL;
+}
+
+static struct braid_volume *receiver_of_minor(struct braid_net *bn, u32 minor)
+{
+	struct braid_volume *volume;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
+		if (volume->minor == minor && receiver_begin(volume)) {
 			rcu_read_unlock();
 			return volume;
 		}
@@ -160,6 +223,13 @@ bool braid_known_volume(struct braid_net *bn, unsigned int index, struct braid_k
 
 /* ---- volumes and sessions come and go ---- */
 
+static void post_session(struct braid_volume *volume, enum volume_event_type type, u8 node, u64 number)
+{
+	struct volume_event event = { .type = type, .node = node, .value = number };
+
+	braid_engine_post(volume, &event);
+}
+
 void braid_dispatch_add(struct braid_volume *volume)
 {
 	struct braid_dispatch *dispatch = volume->bn->device_private;
@@ -168,8 +238,8 @@ void braid_dispatch_add(struct braid_volume *volume)
 	mutex_lock(&dispatch->lock);
 	braid_engine_post_simple(volume, VOLUME_EVENT_ONLINE, NODE_NONE);
 	for (node = 0; node < NODES_MAX; node++) {
-		if (dispatch->up & NODE_BIT(node))
-			braid_engine_post_simple(volume, VOLUME_EVENT_PEER_UP, node);
+		if (dispatch->session[node])
+			post_session(volume, VOLUME_EVENT_PEER_UP, node, dispatch->session[node]);
 	}
 	list_add_tail_rcu(&volume->entry, &volume->bn->volumes);
 	/* Only now may a step send anything: its answers find the volume. */
@@ -187,15 +257,20 @@ void braid_dispatch_remove(struct braid_volume *volume)
 	synchronize_rcu();
 }
 
-void braid_volumes_session_up(struct braid_net *bn, u8 node)
+void braid_dispatch_drain(struct braid_volume *volume)
+{
+	wait_event(volume->changed, !atomic_read(&volume->receivers));
+}
+
+void braid_volumes_session_up(struct braid_net *bn, u8 node, u64 number)
 {
 	struct braid_dispatch *dispatch = bn->device_private;
 	struct braid_volume *volume;
 
 	mutex_lock(&dispatch->lock);
-	dispatch->up |= NODE_BIT(node);
+	dispatch->session[node] = number;
 	list_for_each_entry(volume, &bn->volumes, entry)
-		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_UP, node);
+		post_session(volume, VOLUME_EVENT_PEER_UP, node, number);
 	mutex_unlock(&dispatch->lock);
 }
 
@@ -205,17 +280,48 @@ void braid_volumes_session_down(struct braid_net *bn, u8 node)
 	struct braid_volume *volume;
 
 	mutex_lock(&dispatch->lock);
-	dispatch->up &= ~NODE_BIT(node);
+	dispatch->session[node] = 0;
 	known_forget_node(dispatch, node);
 	list_for_each_entry(volume, &bn->volumes, entry)
-		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_DOWN, node);
+		post_session(volume, VOLUME_EVENT_PEER_DOWN, node, 0);
 	mutex_unlock(&dispatch->lock);
 }
 
 /* ---- frames ---- */
 
+static bool is_data_request(u8 type)
+{
+	switch (type) {
+	case WIRE_WRITE:
+	case WIRE_DISCARD:
+	case WIRE_ZEROES:
+	case WIRE_FLUSH:
+	case WIRE_READ:
+	case WIRE_DIGESTS:
+	case WIRE_RESYNC_DATA:
+		return true;
+	default:
+		return false;
+	}
+}
+
+bool braid_volumes_may_send(struct braid_net *bn, u8 node, u64 number, const struct braid_frame *frame)
+{
+	const struct braid_volume *volume;
+
+	if (is_data_request(frame->header.type) && id_is_older(frame->header.request_id, number))
+		return false;
+	if (!frame->volume_id)	/* of no volume, or acknowledgements, which who asked looks through */
+		return true;
+	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
+		if (volume->id == frame->volume_id)
+			return is_in_session(volume, node, number);
+	}
+	return true;	/* late answers of a volume that is going down; its engine looks itself */
+}
+
 /* Acknowledgements of several volumes may share a frame: the ids say whose they are. */
-static void receive_acks(struct braid_net *bn, u8 node, const struct wire_acks *acks)
+static void receive_acks(struct braid_net *bn, u8 node, u64 number, const struct wire_acks *acks)
 {
 	struct braid_volume *volume = NULL;
 	u32 i;
@@ -226,10 +332,10 @@ static void receive_acks(struct braid_net *bn, u8 node, const struct wire_acks *
 
 		if (!volume || volume->minor != minor) {
 			if (volume)
-				braid_volume_put(volume);
-			volume = find_minor(bn, minor);
+				receiver_end(volume);
+			volume = receiver_of_minor(bn, minor);
 		}
-		if (!volume)
+		if (!volume || !is_in_session(volume, node, number) || id_is_older(ack->request_id, number))
 			continue;
 		if (ack->request_id & BRAID_REQUEST_RESYNC)
 			braid_sync_acks(volume, node, ack->request_id, ack->error);
@@ -237,7 +343,7 @@ static void receive_acks(struct braid_net *bn, u8 node, const struct wire_acks *
 			braid_io_acks(volume, node, ack->request_id, ack->error);
 	}
 	if (volume)
-		braid_volume_put(volume);
+		receiver_end(volume);
 }
 
 static int receive_control(struct braid_volume *volume, u8 node, const struct wire_header *header,
@@ -255,6 +361,17 @@ static int receive_control(struct braid_volume *volume, u8 node, const struct wi
 		return error;
 	braid_engine_post(volume, &event);
 	return 0;
+}
+
+/* Frames that do not go through the engine: is the volume in the session, and the question of it? See the head comment. */
+static bool may_receive(const struct braid_volume *volume, u8 node, u64 number, const struct wire_header *header)
+{
+	if (header->type < WIRE_WRITE)
+		return true;
+	if (!is_in_session(volume, node, number))
+		return false;
+	return (header->type != WIRE_READ_DATA && header->type != WIRE_DIFFERS) ||
+	       !id_is_older(header->request_id, number);
 }
 
 static int receive_volume(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
@@ -282,35 +399,27 @@ static int receive_volume(struct braid_volume *volume, u8 node, unsigned int lan
 	}
 }
 
-/* Does a body of @type start with the id of a volume? */
-static bool is_of_volume(u8 type)
-{
-	return (type >= WIRE_GREET && type <= WIRE_RESOLVE) ||
-	       (type >= WIRE_WRITE && type <= WIRE_RESYNC_DATA && type != WIRE_ACKS);
-}
-
-int braid_volumes_receive(struct braid_net *bn, u8 node, unsigned int lane, const struct wire_header *header,
+int braid_volumes_receive(struct braid_net *bn, u8 node, u64 number, unsigned int lane, const struct wire_header *header,
 			  const union wire_body *body, struct braid_buffer *payload)
 {
 	struct braid_volume *volume = NULL;
 	int result = 0;
 
 	if (header->type == WIRE_ACKS) {
-		receive_acks(bn, node, &body->acks);
-	} else if (is_of_volume(header->type)) {
+		receive_acks(bn, node, number, &body->acks);
+	} else if (braid_type_is_of_volume(header->type)) {
 		if (header->type == WIRE_GREET)
 			known_remember(bn, node, &body->greet);
-		volume = braid_volume_find(bn, body->volume.volume_id);
+		volume = receiver_of_id(bn, body->volume.volume_id);
 	} else {
 		result = -EPROTO;
 	}
-	if (!volume) {
-		if (payload)
-			braid_buffer_put(payload);
-		return result;
-	}
-	result = receive_volume(volume, node, lane, header, body, payload);
-	braid_volume_put(volume);
+	if (volume && may_receive(volume, node, number, header))
+		result = receive_volume(volume, node, lane, header, body, payload);
+	else
+		braid_buffer_put(payload);
+	if (volume)
+		receiver_end(volume);
 	return result;
 }
 

@@ -7,6 +7,9 @@
  * Nothing here waits for I/O: actions that need the disk go to meta.c, and their answers come back as events. That keeps
  * every wait of the control plane visible in the core's state [L1].
  *
+ * Sessions: this is where a volume enters and leaves them (volume->session[], see dispatch.c). After PEER_DOWN was
+ * stepped, and not before, reads that wait for the peer look for another one: the core must not name the lost one again.
+ *
  * Events that need memory (a frame's body, a token) are posted from process context and wait for memory. Events that
  * are only a type and a node may come from interrupts; when there is no memory for one, it becomes a bit in
  * volume->overflow, which the engine turns back into an event after the queue ran dry. Such events may be repeated or
@@ -21,6 +24,9 @@
 enum {
 	EVENTS_QUEUED_MAX = 512,	/* peers' frames wait beyond that */
 	RUNS_MAX = 65536,		/* ranges in one SEND_RANGES; more are merged */
+	MERGES_MAX = 2048,		/* under one hold of the lock; a range that has more goes out in parts */
+	CANCEL_WAIT_MS = 1000,		/* until the engine has seen that a command was cancelled */
+	IDLE_TURN_MS = 200,		/* a wait for the data path looks so often whether the volume is forced down */
 	OPENERS_WAIT_MS = 1000,		/* whoever has just closed the device may be followed by a short probe */
 };
 
@@ -166,16 +172,26 @@ static void resync_stop(struct braid_volume *volume, u8 node)
 
 /* ---- actions ---- */
 
+static void end_session(struct braid_volume *volume, u8 node, u8 reason)
+{
+	/* Not one that began since: what is wrong is of the one that the core knows. */
+	if (node < NODES_MAX && volume->session[node])
+		braid_session_end_numbered(volume->bn, node, volume->session[node], reason);
+}
+
 static void send_frame(struct braid_volume *volume, u8 node, u8 type, const union wire_body *body)
 {
-	struct braid_frame *frame = braid_frame_alloc(type, 0, 0, body, NULL, 0, 0, 0, GFP_NOIO);
+	struct braid_frame *frame;
 
+	if (node >= NODES_MAX || !volume->session[node])
+		return;
+	frame = braid_frame_alloc(type, 0, 0, body, NULL, 0, 0, 0, GFP_NOIO);
 	if (!frame) {
-		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
+		end_session(volume, node, WIRE_BYE_STUCK);
 		return;
 	}
-	/* No session any more: its end is on the way to us as an event. */
-	braid_session_send(volume->bn, node, 0, frame);
+	/* No such session any more: its end is on the way to us as an event. */
+	braid_session_send_in(volume->bn, node, volume->session[node], 0, frame);
 }
 
 static void do_send(struct braid_volume *volume, const struct volume_action *action)
@@ -191,6 +207,7 @@ struct ranges_walk {
 	const struct dirty_map *map;	/* NULL: nothing lacks */
 	u64 offset_bytes;
 	u64 gap_bytes;			/* runs closer than this become one */
+	u32 merges_left;		/* under this hold of the lock */
 	u32 slot;			/* of the activity log */
 };
 
@@ -206,9 +223,10 @@ static bool walk_map(struct ranges_walk *walk, struct wire_range *range)
 	    !dirty_next(walk->map, walk->offset_bytes, limit_bytes, &range->start_bytes, &range->length_bytes))
 		return false;
 	walk->offset_bytes = range->start_bytes + range->length_bytes;
-	while (walk->gap_bytes && walk->offset_bytes < limit_bytes &&
+	while (walk->gap_bytes && walk->merges_left && walk->offset_bytes < limit_bytes &&
 	       dirty_next(walk->map, walk->offset_bytes, limit_bytes, &start_bytes, &length_bytes) &&
 	       start_bytes - walk->offset_bytes < walk->gap_bytes) {
+		walk->merges_left--;
 		walk->offset_bytes = start_bytes + length_bytes;
 		range->length_bytes = walk->offset_bytes - range->start_bytes;
 	}
@@ -267,14 +285,15 @@ static void do_send_ranges(struct braid_volume *volume, const struct volume_acti
 		ranges->volume_id = volume->id;
 		ranges->node = action->map_node;
 		ranges->nr = 0;
+		walk.merges_left = MERGES_MAX;
 		spin_lock_irq(&volume->lock);
-		while (ranges->nr < WIRE_RANGES_MAX && !map_ended) {
+		while (ranges->nr < WIRE_RANGES_MAX && !map_ended && walk.merges_left) {
 			if (walk_map(&walk, &ranges->range[ranges->nr]))
 				ranges->nr++;
 			else
 				map_ended = true;
 		}
-		while (ranges->nr < WIRE_RANGES_MAX && !log_ended) {
+		while (ranges->nr < WIRE_RANGES_MAX && map_ended && !log_ended) {
 			if (walk_log(&volume->core, &walk, &ranges->range[ranges->nr]))
 				ranges->nr++;
 			else
@@ -329,7 +348,7 @@ static void perform(struct braid_volume *volume, const struct volume_action *act
 		resync_stop(volume, action->node);
 		break;
 	case VOLUME_DO_END_SESSION:
-		braid_session_end(volume->bn, action->node, action->reason);
+		end_session(volume, action->node, action->reason);
 		break;
 	case VOLUME_DO_COMMAND_DONE:
 		do_command_done(volume, action);
@@ -345,20 +364,29 @@ static void step(struct braid_volume *volume, struct volume_event *event)
 {
 	u32 i;
 
-	/* Nothing of an ended session may be alive when the core forgets it. */
-	if (event->type == VOLUME_EVENT_PEER_DOWN) {
-		resync_stop(volume, event->node);
-		braid_io_peer_down(volume, event->node);
+	if (event->type == VOLUME_EVENT_PEER_DOWN)
 		braid_apply_peer_down(volume, event->node);
-	}
 	do {
 		event->random = get_random_u64();
 	} while (!event->random);
 	spin_lock_irq(&volume->lock);
+	if (event->type == VOLUME_EVENT_PEER_UP)
+		WRITE_ONCE(volume->session[event->node], event->value);
+	else if (event->type == VOLUME_EVENT_PEER_DOWN)
+		WRITE_ONCE(volume->session[event->node], 0);
 	volume_step(&volume->core, event, &volume->actions);
 	spin_unlock_irq(&volume->lock);
+	/* Before any action: nothing of an ended session is alive when another one may begin. */
+	if (event->type == VOLUME_EVENT_PEER_DOWN) {
+		braid_io_peer_down(volume, event->node);
+		resync_stop(volume, event->node);
+	}
 	for (i = 0; i < volume->actions.nr; i++)
 		perform(volume, &volume->actions.action[i]);
+	if (event->type == VOLUME_EVENT_PROMOTE_CANCEL) {
+		WRITE_ONCE(volume->command_result.cancelled, true);
+		wake_up_all(&volume->changed);
+	}
 	/* Who waits for a log commit looks again and finds that there is no disk to wait for. */
 	if (event->type == VOLUME_EVENT_DISK_FAILED) {
 		braid_io_log_committed(volume);
@@ -452,6 +480,18 @@ int braid_engine_throttle(struct braid_volume *volume)
 
 /* ---- commands ---- */
 
+/*
+ * It may end well in this very moment: what the core says last counts. Bounded: an engine that waits for a hung disk must
+ * not keep the caller, who holds command_lock, on which a forced down waits [L1].
+ */
+static void cancel_command(struct braid_volume *volume)
+{
+	WRITE_ONCE(volume->command_result.cancelled, false);
+	braid_engine_post_simple(volume, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	wait_event_timeout(volume->changed, READ_ONCE(volume->command_result.cancelled),
+			   msecs_to_jiffies(CANCEL_WAIT_MS));
+}
+
 enum braid_error braid_engine_command(struct braid_volume *volume, const struct volume_event *event, u32 timeout_ms,
 				      u32 *nodes)
 {
@@ -468,11 +508,8 @@ enum braid_error braid_engine_command(struct braid_volume *volume, const struct 
 	left = wait_event_killable_timeout(volume->changed,
 					   READ_ONCE(volume->command_result.done) || READ_ONCE(volume->removing),
 					   msecs_to_jiffies(timeout_ms));
-	if (!READ_ONCE(volume->command_result.done)) {
-		/* It may end well in this very moment: what the core says last counts. */
-		braid_engine_post_simple(volume, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
-		braid_engine_flush(volume);
-	}
+	if (!READ_ONCE(volume->command_result.done))
+		cancel_command(volume);
 	spin_lock_irq(&volume->lock);
 	if (volume->command_result.done) {
 		error = (enum braid_error)volume->command_result.refusal;
@@ -543,11 +580,22 @@ static u32 left_ms(u64 deadline)
 	return time_before64(now, deadline) ? max(1u, jiffies_to_msecs(deadline - now)) : 0;
 }
 
+/* In turns: a forced down, which waits for command_lock, ends it. */
+static int wait_idle(struct braid_volume *volume, u64 deadline)
+{
+	int result;
+
+	do {
+		result = braid_io_wait_idle(volume, min_t(u32, left_ms(deadline), IDLE_TURN_MS));
+	} while (result == -ETIMEDOUT && left_ms(deadline) && !READ_ONCE(volume->removing));
+	return result;
+}
+
 /* The gate is closed and the device has no opener: everything written becomes stable everywhere [W6], then the role goes. */
 static enum braid_error demote_quiet(struct braid_volume *volume, u64 deadline)
 {
 	struct volume_event event = { .type = VOLUME_EVENT_DEMOTE, .node = NODE_NONE };
-	int result = braid_io_wait_idle(volume, left_ms(deadline));
+	int result = wait_idle(volume, deadline);
 
 	if (!result)
 		result = braid_io_flush_round(volume, left_ms(deadline));

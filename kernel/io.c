@@ -346,7 +346,8 @@ static bool log_ready(struct braid_request *request)
 	struct braid_volume *volume = request->volume;
 	bool internal = request->flushing && !request->bio;
 
-	return braid_regions_ready(volume, &request->regions) && (internal || !volume_mark_wanted(&volume->core));
+	return braid_regions_ready(volume, &request->regions) && 
+	       (internal || !volume_mark_wanted(&volume->core, request->generation_id));
 }
 
 enum admission {
@@ -414,8 +415,6 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 		return local;
 	request->log_waiting = true;
 	list_add_tail(&request->entry, &volume->io->log_waiters);
-	if (volume_mark_wanted(&volume->core))
-		volume->core.log.forced = true;
 	*log_wanted = true;
 	return false;
 }
@@ -461,6 +460,48 @@ void braid_request_start(struct braid_request *request)
 		change_start(request);
 }
 
+void braid_read_take_back(struct braid_request *request)
+{
+	hlist_del_init(&request->by_id);
+	request->volume->io->nr_asked--;
+}
+
+/*
+ * Reads at peers that are not in sync any more: a volume that goes down, or a session that ended before the read was sent,
+ * answers nothing. Another node is asked. Under the lock.
+ */
+static void redirect_reads(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+	struct hlist_node *next;
+	u32 bucket;
+
+	for (bucket = 0; io->nr_asked && bucket < ARRAY_SIZE(io->in_flight); bucket++) {
+		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
+			const struct volume_peer *peer;
+
+			if (request->kind != REQUEST_READ)
+				continue;
+			peer = volume_peer_const(&volume->core, request->read_node);
+			if (peer && peer->relation == VOLUME_IN_SYNC)
+				continue;
+			braid_read_take_back(request);
+			list_add_tail(&request->entry, &io->ready);
+		}
+	}
+}
+
+/* Something of the volume changed. May be called under volume->lock, so it only queues the work. */
+static int relations_changed(struct wait_queue_entry *entry, unsigned int mode, int flags, void *key)
+{
+	struct braid_io *io = container_of(entry, struct braid_io, changed);
+
+	if (READ_ONCE(io->nr_asked))
+		queue_work(io->volume->workqueue, &io->work);
+	return 0;
+}
+
 static void start_work(struct work_struct *work)
 {
 	struct braid_io *io = container_of(work, struct braid_io, work);
@@ -468,6 +509,9 @@ static void start_work(struct work_struct *work)
 	struct braid_request *request;
 	unsigned long flags;
 
+	spin_lock_irqsave(&volume->lock, flags);
+	redirect_reads(volume);
+	spin_unlock_irqrestore(&volume->lock, flags);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = list_first_entry_or_null(&io->ready, struct braid_request, entry);
@@ -506,6 +550,23 @@ static bool kind_of(const struct bio *bio, struct braid_request *request)
 	}
 }
 
+/* The disk's limits let discards and zeroes be larger than a frame may say; the rest is submitted again. */
+static struct bio *split_to_frame(struct bio *bio)
+{
+	struct bio *first;
+
+	if (bio->bi_iter.bi_size <= IO_BYTES_MAX)
+		return bio;
+	first = bio_split(bio, IO_BYTES_MAX >> SECTOR_SHIFT, GFP_NOIO, &bio->bi_bdev->bd_disk->bio_split);
+	if (IS_ERR_OR_NULL(first)) {
+		bio_io_error(bio);
+		return NULL;
+	}
+	bio_chain(first, bio);
+	submit_bio_noacct(bio);
+	return first;
+}
+
 void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 {
 	struct braid_request *request;
@@ -513,10 +574,13 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 	bio = bio_split_to_limits(bio);
 	if (!bio)
 		return;
-	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing) || bio->bi_iter.bi_size > IO_BYTES_MAX) {
+	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing)) {
 		bio_io_error(bio);
 		return;
 	}
+	bio = split_to_frame(bio);
+	if (!bio)
+		return;
 	request = braid_request_alloc(volume);
 	if (!kind_of(bio, request)) {
 		bio->bi_status = BLK_STS_NOTSUPP;
@@ -638,7 +702,7 @@ void braid_io_peer_down(struct braid_volume *volume, u8 node)
 			waits |= request->kind != REQUEST_READ && volume_waits_for(&request->ack, node);
 			if (request->kind != REQUEST_READ || request->read_node != node)
 				continue;
-			hlist_del_init(&request->by_id);	/* another node is asked */
+			braid_read_take_back(request);
 			braid_request_ready(request);
 		}
 	}
@@ -661,7 +725,7 @@ static void fail_in_flight(struct braid_volume *volume, struct list_head *ending
 	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
 		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
 			if (request->kind == REQUEST_READ) {
-				hlist_del_init(&request->by_id);
+				braid_read_take_back(request);
 				braid_request_ready(request);	/* finds io->failing */
 				continue;
 			}
@@ -744,6 +808,8 @@ int braid_io_init(struct braid_volume *volume)
 		goto no_bio_set;
 	if (bioset_init(&io->read_set, REQUEST_POOL, 0, BIOSET_NEED_RESCUER))
 		goto no_read_set;
+	init_waitqueue_func_entry(&io->changed, relations_changed);
+	add_wait_queue(&volume->changed, &io->changed);
 	return 0;
 
 no_read_set:
@@ -782,6 +848,7 @@ void braid_io_free(struct braid_volume *volume)
 	braid_io_fail_all(volume);	/* nothing arms the timer or begins a round any more */
 	braid_timer_stop(&io->idle_timer);
 	wait_event(volume->changed, no_requests(volume));
+	remove_wait_queue(&volume->changed, &io->changed);
 	cancel_work_sync(&io->work);
 	braid_io_log_exit(io);
 	bioset_exit(&io->read_set);

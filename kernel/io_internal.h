@@ -87,6 +87,8 @@ struct braid_io {
 	struct list_head ready;
 	struct work_struct work;	/* starts what is on ready */
 	u32 nr_reads;
+	u32 nr_asked;			/* reads in flight at peers */
+	struct wait_queue_entry changed;	/* on volume->changed: looks after reads in flight at peers */
 	u32 nr_requests;		/* allocated, local I/O included */
 	bool failing;			/* braid_io_fail_all(): no way back */
 
@@ -117,6 +119,8 @@ void braid_request_fail(struct braid_request *request);
 /* Wait at the gate: gives back range; true: post IO_WAITS after unlocking. Under the lock. */
 bool braid_request_gate(struct braid_request *request);
 void braid_request_insert(struct braid_request *request);	/* with a new id; under the lock */
+/* A read leaves in_flight: answered, or another node is to be asked. Under the lock. */
+void braid_read_take_back(struct braid_request *request);
 struct braid_request *braid_request_find(struct braid_volume *volume, u64 id);	/* under the lock */
 /* The local part: start it (process context), or its end (any context). */
 void braid_request_local_start(struct braid_request *request);

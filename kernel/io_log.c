@@ -22,7 +22,7 @@ static struct braid_request *next_logged(struct braid_volume *volume, bool *fail
 		bool internal = request->flushing && !request->bio;
 
 		if (!*failed && (!braid_regions_ready(volume, &request->regions) ||
-				 (!internal && volume_mark_wanted(&volume->core))))
+				 (!internal && volume_mark_wanted(&volume->core, request->generation_id))))
 			continue;
 		list_del_init(&request->entry);
 		request->log_waiting = false;
@@ -54,11 +54,8 @@ void braid_io_log_committed(struct braid_volume *volume)
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = next_logged(volume, &failed);
-		if (!request) {
-			if (!list_empty(&volume->io->log_waiters) && volume_mark_wanted(&volume->core))
-				volume->core.log.forced = true;
+		if (!request)
 			tidy_log(volume);
-		}
 		wanted = actlog_commit_wanted(&volume->core.log);
 		spin_unlock_irqrestore(&volume->lock, flags);
 		if (!request)
@@ -135,8 +132,8 @@ static void send_evicted(struct braid_volume *volume, u32 nodes, bool last)
 	}
 }
 
-/* One batch; true if there may be more. */
-static bool evict_batch(struct braid_volume *volume)
+/* One batch of regions whose writes ended before flush @epoch; true if there may be more. */
+static bool evict_batch(struct braid_volume *volume, u64 epoch)
 {
 	struct braid_io *io = volume->io;
 	struct actlog *log = &volume->core.log;
@@ -148,10 +145,10 @@ static bool evict_batch(struct braid_volume *volume)
 	spin_lock_irqsave(&volume->lock, flags);
 	nr = actlog_evict_candidates(log, candidates, EVICT_BATCH);
 	io->evict->volume_id = volume->id;
-	io->evict->epoch = log->stable_epoch;
+	io->evict->epoch = epoch;
 	io->evict->nr = 0;
 	for (i = 0; i < nr; i++)
-		if (actlog_evict(log, candidates[i], log->stable_epoch))
+		if (actlog_evict(log, candidates[i], epoch))
 			io->evict->region[io->evict->nr++] = candidates[i];
 	nodes = volume->core.streaming;
 	more = nr == EVICT_BATCH && io->evict->nr && (io->round_all || log->nr_used > log->nr_slots / 2);
@@ -166,14 +163,23 @@ static bool evict_batch(struct braid_volume *volume)
 
 static void evict_regions(struct braid_volume *volume)
 {
-	bool disk_ok = READ_ONCE(volume->core.disk) == VOLUME_DISK_OK;
+	unsigned long flags;
+	bool disk_ok;
+	u64 epoch;
 
-	/* [D1] While a region is in the log its bits may live in memory only; not afterwards. */
+	/*
+	 * [D1] While a region is in the log its bits may live in memory only; not afterwards. The epoch is taken before: a
+	 * user's flush that ends while the maps are saved makes regions stable whose newest bits are not in that save.
+	 */
+	spin_lock_irqsave(&volume->lock, flags);
+	epoch = volume->core.log.stable_epoch;
+	disk_ok = volume->core.disk == VOLUME_DISK_OK;
+	spin_unlock_irqrestore(&volume->lock, flags);
 	if (disk_ok && braid_meta_save_maps(volume)) {
 		volume->io->round_error = -EIO;
 		return;
 	}
-	while (evict_batch(volume))
+	while (evict_batch(volume, epoch))
 		cond_resched();
 	braid_meta_kick_commit(volume);
 }
@@ -231,7 +237,10 @@ static void idle_timer(struct timer_list *timer)
 	unsigned long flags;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	if (volume->core.role == VOLUME_PRIMARY && volume->core.log.nr_used)
+	/* A demotion under way runs the last round itself: none may follow it. If it is given up, this one is due again. */
+	if (volume->core.quiet && !io->failing)
+		mod_timer(&io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	else if (volume->core.role == VOLUME_PRIMARY && volume->core.log.nr_used)
 		braid_io_round_want(io, true);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }

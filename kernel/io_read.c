@@ -57,7 +57,7 @@ static void read_there(struct braid_request *request, u8 node, u64 id)
 		.length_bytes = request->length_bytes,
 	};
 
-	/* Not sent: the session is gone, and braid_io_peer_down() redirects the request. */
+	/* Not sent: the session is gone. When the core knows, the request is redirected (io.c). */
 	if (braid_send_io(volume, node, WIRE_READ, 0, id, &io, NULL) == -ENOMEM)
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 }
@@ -92,6 +92,7 @@ static u8 choose_node(struct braid_request *request, bool *failed, bool *io_wait
 		return NODE_NONE;
 	request->read_node = node;
 	braid_request_insert(request);
+	volume->io->nr_asked++;
 	volume->count.remote_reads++;
 	return node;
 }
@@ -165,7 +166,7 @@ void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_
 		braid_buffer_put(payload);
 		return;
 	}
-	hlist_del_init(&request->by_id);
+	braid_read_take_back(request);
 	good = !io->error && payload && payload->length_bytes == request->length_bytes &&
 	       io->offset_bytes == request->offset_bytes;
 	if (good) {

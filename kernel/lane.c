@@ -99,6 +99,7 @@ static void frame_init(struct braid_frame *frame, u8 type, u32 fixed_bytes)
 	frame->header.type = type;
 	frame->header.length_bytes = fixed_bytes;
 	frame->header.body_crc = core_crc32c(0, frame->fixed, fixed_bytes);
+	frame->volume_id = 0;
 	frame->payload = NULL;
 	frame->payload_offset_bytes = 0;
 	frame->payload_bytes = 0;
@@ -124,6 +125,8 @@ struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const 
 	frame_init(frame, type, fixed_bytes);
 	frame->header.flags = flags;
 	frame->header.request_id = request_id;
+	if (braid_type_is_of_volume(type))
+		frame->volume_id = body->volume.volume_id;
 	if (payload && payload_bytes) {
 		braid_buffer_get(payload);
 		frame->payload = payload;
@@ -512,6 +515,10 @@ static int frame_received(struct braid_lane *lane)
 	atomic64_inc(&session->received_frames);
 	atomic64_add(WIRE_HEADER_BYTES + lane->header.length_bytes, &session->received_bytes);
 	error = braid_session_frame(session, lane);
+	if (error == -ETIMEDOUT) {	/* our fault, not the peer's */
+		braid_lane_fail(lane, BRAID_SESSION_BYE_FIRST + WIRE_BYE_STUCK, WIRE_BYE_STUCK);
+		return -EAGAIN;
+	}
 	return error ? bad_input(lane, WIRE_BAD_STATE) : 0;
 }
 
@@ -646,6 +653,13 @@ void braid_socket_prepare(struct braid_net *bn, struct socket *socket)
 	sock_no_linger(sk);	/* closing is immediate: no socket of ours outlives its namespace */
 	sk->sk_allocation = GFP_NOIO;
 	sk->sk_use_task_frag = false;
+}
+
+void braid_lane_set_patience(struct braid_lane *lane)
+{
+	u32 patience_ms = LANE_DATA_PATIENCE * READ_ONCE(lane->bn->options.timeout_ms);
+
+	tcp_sock_set_user_timeout(lane->socket->sk, max_t(u32, patience_ms, LANE_DATA_PATIENCE_MS_MIN));
 }
 
 struct braid_lane *braid_lane_alloc(struct braid_net *bn, struct socket *socket, bool initiator)

@@ -25,6 +25,8 @@ enum {
 	LANE_RECEIVE_FRAMES = 64,	/* [N5] one run of the receive work ends after so many frames ... */
 	LANE_RECEIVE_BYTES = 2 << 20,	/* ... or bytes, and queues itself again */
 	LANE_SEND_VECTORS = 32,		/* pieces of memory in one sendmsg */
+	LANE_DATA_PATIENCE = 10,	/* failure timeouts, and at least so long: */
+	LANE_DATA_PATIENCE_MS_MIN = 60000,
 	SESSION_PING_MS_MAX = 1000,
 	SESSION_BACKOFF_MS_MIN = 100,
 	SESSION_BACKOFF_MS_MAX = 2000,
@@ -50,6 +52,7 @@ struct braid_lane {
 	struct braid_session *session;	/* NULL while pending; under lock */
 	struct list_head queue;	/* frames to send; under lock */
 	bool open;		/* volumes may send; under lock */
+	u64 session_number;	/* of the session that it is part of, 0 before that opens; under lock */
 	bool stopped;		/* no work is queued any more; under lock */
 	bool failed;		/* reported; under lock */
 
@@ -108,6 +111,7 @@ struct braid_session {
 	u8 end_bye;		/* enum wire_bye_reason to tell the peer, or 0 */
 	bool retry_now;
 	u64 session_id;		/* of this incarnation; 0: none */
+	u64 number;		/* of the incarnation that is or was open last: braid_volumes_session_number() */
 	u32 nr_lanes;
 	u32 lanes;		/* mask of the lanes that exist */
 	u64 opened_ns;
@@ -176,6 +180,11 @@ int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame);
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);
 void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye);
+/*
+ * It is a data lane: a peer whose disk stalls closes its window and must not look dead [N6]. The control lane's PONG decides
+ * who is; this bound is only for a connection that is broken by itself. Sleeps.
+ */
+void braid_lane_set_patience(struct braid_lane *lane);
 
 /* ---- session.c ---- */
 struct braid_session *braid_session_alloc(struct braid_net *bn, const struct braid_peer_config *config);

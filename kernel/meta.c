@@ -29,6 +29,7 @@
 enum {
 	RESET_RETRY_MS = 20,
 	RESET_PATIENCE_MS = 10000,
+	WAIT_TURN_MS = 200,
 };
 
 enum request_type {
@@ -415,11 +416,20 @@ static struct braid_meta_request *request_queue(struct braid_volume *volume, enu
 	return request;
 }
 
-static int request_wait(struct braid_meta_request *request, u32 timeout_ms)
+/* In turns: a command that waits ends when the volume is forced down meanwhile [L1]; the detach itself waits on. */
+static int request_wait(struct braid_volume *volume, struct braid_meta_request *request, u32 timeout_ms)
 {
-	long left = wait_for_completion_killable_timeout(&request->done, msecs_to_jiffies(timeout_ms));
-	int result = left > 0 ? request->result : left < 0 ? -EINTR : -ETIMEDOUT;
+	bool removing = READ_ONCE(volume->removing);
+	u32 turn_ms;
+	long left;
+	int result;
 
+	do {
+		turn_ms = min_t(u32, timeout_ms, WAIT_TURN_MS);
+		timeout_ms -= turn_ms;
+		left = wait_for_completion_killable_timeout(&request->done, msecs_to_jiffies(turn_ms));
+	} while (!left && timeout_ms && READ_ONCE(volume->removing) == removing);
+	result = left > 0 ? request->result : left < 0 ? -EINTR : -ETIMEDOUT;
 	request_put(request);
 	return result;
 }
@@ -436,12 +446,12 @@ void braid_meta_log_reset(struct braid_volume *volume)
 
 int braid_meta_save_super_wait(struct braid_volume *volume, u32 timeout_ms)
 {
-	return request_wait(request_queue(volume, REQUEST_SUPER, 0, true, true), timeout_ms);
+	return request_wait(volume, request_queue(volume, REQUEST_SUPER, 0, true, true), timeout_ms);
 }
 
 int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms)
 {
-	return request_wait(request_queue(volume, REQUEST_LOG_RESET, 0, true, true), timeout_ms);
+	return request_wait(volume, request_queue(volume, REQUEST_LOG_RESET, 0, true, true), timeout_ms);
 }
 
 /* ---- life ---- */

@@ -26,6 +26,10 @@
  * Locks, outermost first: bn->lock (mutex; never taken by session or lane works), braid_net_private.lock,
  * lane->lock, session->lock (interrupts off). Nothing sleeps under the last three.
  *
+ * Numbers: every incarnation that opens gets one, never used before in this module. Lanes carry it, a frame of a volume
+ * goes out only on lanes with the number that the volume has seen begin, and what arrives is delivered with it. How a
+ * volume that is slow to see an end is kept out of the next incarnation: dispatch.c.
+ *
  * Failure detection: PING on the control lane every min(1 s, timeout / 4). Only a PONG is a sign of life: it proves both
  * directions, so a link that is dead in one of them is seen at both ends within the timeout, and bulk data on other lanes
  * masks nothing. When idle, this timer is all that runs.
@@ -77,12 +81,14 @@ void braid_session_kick(struct braid_session *session)
 	spin_unlock_irqrestore(&session->lock, flags);
 }
 
-static void want_end(struct braid_session *session, u8 error, u8 bye, bool only_open)
+/* @number: only the open session with this number; 0: whichever. */
+static void want_end(struct braid_session *session, u8 error, u8 bye, bool only_open, u64 number)
 {
 	unsigned long flags;
 
 	spin_lock_irqsave(&session->lock, flags);
-	if (!session->end_wanted && (session->state == BRAID_SESSION_OPEN || !only_open)) {
+	if (!session->end_wanted && (session->state == BRAID_SESSION_OPEN || !only_open) &&
+	    (!number || session->number == number)) {
 		session->end_wanted = true;
 		session->end_error = error;
 		session->end_bye = bye;
@@ -94,7 +100,7 @@ static void want_end(struct braid_session *session, u8 error, u8 bye, bool only_
 
 void braid_session_fail(struct braid_session *session, u8 error, u8 bye)
 {
-	want_end(session, error, bye, false);
+	want_end(session, error, bye, false, 0);
 }
 
 static u8 error_of_own_end(u8 reason)
@@ -111,28 +117,54 @@ static u8 error_of_own_end(u8 reason)
 
 void braid_session_end(struct braid_net *bn, u8 node, u8 reason)
 {
+	braid_session_end_numbered(bn, node, 0, reason);
+}
+
+void braid_session_end_numbered(struct braid_net *bn, u8 node, u64 number, u8 reason)
+{
 	struct braid_session *session;
 
 	rcu_read_lock();
 	session = node < NODES_MAX ? rcu_dereference(bn->session[node]) : NULL;
 	if (session)
-		want_end(session, error_of_own_end(reason), reason, true);
+		want_end(session, error_of_own_end(reason), reason, true, number);
 	rcu_read_unlock();
 }
 
 /* ---- questions and frames of others ---- */
 
+/* Under RCU. */
+static struct braid_lane *find_lane(struct braid_net *bn, u8 node, unsigned int lane)
+{
+	struct braid_session *session = node < NODES_MAX ? rcu_dereference(bn->session[node]) : NULL;
+
+	return session && lane < WIRE_LANES_MAX ? rcu_dereference(session->lane[lane]) : NULL;
+}
+
 int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame)
 {
-	struct braid_session *session;
-	struct braid_lane *target = NULL;
+	struct braid_lane *target;
 	int result = -ENOTCONN;
 
 	rcu_read_lock();
-	session = node < NODES_MAX ? rcu_dereference(bn->session[node]) : NULL;
-	if (session && lane < WIRE_LANES_MAX)
-		target = rcu_dereference(session->lane[lane]);
-	if (target)
+	target = find_lane(bn, node, lane);
+	/* A lane has one number in its life: what fits it now cannot go out on the lane of another incarnation. */
+	if (target && braid_volumes_may_send(bn, node, READ_ONCE(target->session_number), frame))
+		result = braid_lane_send_open(target, frame);
+	else
+		braid_frame_free(frame);
+	rcu_read_unlock();
+	return result;
+}
+
+int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned int lane, struct braid_frame *frame)
+{
+	struct braid_lane *target;
+	int result = -ENOTCONN;
+
+	rcu_read_lock();
+	target = find_lane(bn, node, lane);
+	if (target && number && READ_ONCE(target->session_number) == number)
 		result = braid_lane_send_open(target, frame);
 	else
 		braid_frame_free(frame);
@@ -249,6 +281,8 @@ static void take_lane(struct braid_session *session, struct braid_lane *lane, u8
 	bool failed;
 
 	lane->number = number;
+	if (number)
+		braid_lane_set_patience(lane);
 	spin_lock_bh(&lane->lock);
 	WRITE_ONCE(lane->session, session);
 	failed = lane->failed;
@@ -457,11 +491,13 @@ static void tell_about_others(struct braid_session *session);
 
 static void open_session(struct braid_session *session)
 {
+	u64 number = braid_volumes_session_number();
 	u64 now_ns = ktime_get_ns();
 	unsigned long flags;
 	unsigned int i;
 
 	spin_lock_irqsave(&session->lock, flags);
+	session->number = number;
 	session->last_error = BRAID_SESSION_NO_ERROR;
 	if (session->opened_ns)
 		session->reconnects++;
@@ -474,13 +510,14 @@ static void open_session(struct braid_session *session)
 		struct braid_lane *lane = own_lane(session, i);
 
 		spin_lock_bh(&lane->lock);
+		WRITE_ONCE(lane->session_number, number);
 		lane->open = true;
 		spin_unlock_bh(&lane->lock);
 	}
 	session->up = true;
 	set_state(session, BRAID_SESSION_OPEN);
 	pr_info("braid: session with %s open, %u lanes\n", session->config.name, session->nr_lanes);
-	braid_volumes_session_up(session->bn, session->node);
+	braid_volumes_session_up(session->bn, session->node, number);
 	for (i = 0; i < session->nr_lanes; i++) {
 		struct braid_lane *lane = own_lane(session, i);
 
@@ -724,7 +761,8 @@ int braid_session_frame(struct braid_session *session, struct braid_lane *lane)
 		braid_session_fail(session, BRAID_SESSION_BYE_FIRST + lane->body.bye.reason, 0);
 		return 0;
 	default:
-		return braid_volumes_receive(session->bn, session->node, lane->number, header, &lane->body, payload);
+		return braid_volumes_receive(session->bn, session->node, lane->session_number, lane->number, header,
+					     &lane->body, payload);
 	}
 }
 

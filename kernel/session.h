@@ -36,6 +36,7 @@ struct braid_frame {
 	u32 payload_offset_bytes;
 	u32 payload_bytes;
 	u32 fixed_bytes;
+	u64 volume_id;		/* whose frame it is; 0: WIRE_ACKS, or the session's own */
 	u8 origin;			/* lane.c: where its memory belongs */
 	u8 encoded_header[WIRE_HEADER_BYTES];	/* when it is sent; fixed[] follows without a gap */
 	u8 fixed[];
@@ -50,34 +51,54 @@ struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const 
 				      u32 payload_crc, gfp_t gfp);
 void braid_frame_free(struct braid_frame *frame);
 
+/* Does a body of @type start with the id of a volume? */
+static inline bool braid_type_is_of_volume(u8 type)
+{
+	return (type >= WIRE_GREET && type <= WIRE_RESOLVE) ||
+	       (type >= WIRE_WRITE && type <= WIRE_RESYNC_DATA && type != WIRE_ACKS);
+}
+
 /* CRC32C of a || b, from the CRC32C of each and the length of b (env.c). Any context. */
 u32 braid_crc32c_combine(u32 crc_a, u32 crc_b, size_t b_bytes);
 
 /*
  * Queue @frame on @lane (0 control; 1.. data) of the session with @node; takes it over in any case. -ENOTCONN when there
- * is no open session (frame freed). Any context but hard interrupt; never sleeps. Frames of one lane keep their order.
+ * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). Any context but hard
+ * interrupt, not under volume->lock; never sleeps. Frames of one lane keep their order.
  */
 int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame);
+/* The same for a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. */
+int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned int lane, struct braid_frame *frame);
 /* A data lane for the current CPU; 0 when there is no open session. Same lane for FLUSH and others: order between
  * lanes never matters [W5]. */
 unsigned int braid_session_data_lane(struct braid_net *bn, u8 node);
 /* End the session with a reason (enum wire_bye_reason), then reconnect. Any context. */
 void braid_session_end(struct braid_net *bn, u8 node, u8 reason);
+/* The same, unless the session is another one than that with @number. */
+void braid_session_end_numbered(struct braid_net *bn, u8 node, u64 number, u8 reason);
 bool braid_session_is_open(struct braid_net *bn, u8 node);
 
 /* ---- called by the session layer, implemented by device.c / engine.c ---- */
 
+/*
+ * Number of a session that is about to open: never 0, above all earlier ones and above the sequence number of every request id
+ * given out before (device.h), so an id tells whether it is older than a session. Any context.
+ */
+u64 braid_volumes_session_number(void);
+/* May a volume's @frame go out on the session with @number? Under RCU, any context but hard interrupt. */
+bool braid_volumes_may_send(struct braid_net *bn, u8 node, u64 number, const struct braid_frame *frame);
 /* All lanes authenticated. Process context. Every volume gets PEER_UP before any frame of this session is delivered. */
-void braid_volumes_session_up(struct braid_net *bn, u8 node);
+void braid_volumes_session_up(struct braid_net *bn, u8 node, u64 number);
 /* Nothing of the session arrives any more. Process context, bn->lock may or may not be held. Returns when every volume has
  * queued its PEER_DOWN. */
 void braid_volumes_session_down(struct braid_net *bn, u8 node);
 /*
  * One checked frame of an open session; lane's work context (process, GFP_NOIO scope). @payload: reference passed to the callee
  * (NULL if none); its crc is set. @body is valid only during the call. Returns 0, or a negative errno: the peer broke the protocol, the
- * session ends with WIRE_BYE_PROTOCOL. Frames for volumes that are not here are ignored (0).
+ * session ends with WIRE_BYE_PROTOCOL; -ETIMEDOUT: a volume here is stuck, it ends with WIRE_BYE_STUCK. Frames for
+ * volumes that are not here, or not in this session yet (dispatch.c), are ignored (0).
  */
-int braid_volumes_receive(struct braid_net *bn, u8 node, unsigned int lane, const struct wire_header *header,
+int braid_volumes_receive(struct braid_net *bn, u8 node, u64 number, unsigned int lane, const struct wire_header *header,
 			  const union wire_body *body, struct braid_buffer *payload);
 
 #endif

@@ -34,8 +34,7 @@ enum lineage_verdict lineage_mirror(enum lineage_verdict verdict)
 	return verdict;
 }
 
-/* [G2] Last record after stripping the unwritten tail; the first record is never stripped. NULL: empty chain. */
-static const struct generation *stripped_tail(const struct chain *chain)
+const struct generation *lineage_stripped_tail(const struct chain *chain)
 {
 	u32 i = chain->count;
 
@@ -75,8 +74,8 @@ static const struct generation *newest_common(const struct chain *mine, const st
 enum lineage_verdict lineage_compare(const struct chain *mine, const struct chain *peer,
 				     struct generation *ancestor)
 {
-	const struct generation *my_tail = stripped_tail(mine);
-	const struct generation *peer_tail = stripped_tail(peer);
+	const struct generation *my_tail = lineage_stripped_tail(mine);
+	const struct generation *peer_tail = lineage_stripped_tail(peer);
 	const struct generation *common;
 	bool mine_beyond, peer_beyond;
 

@@ -57,6 +57,9 @@ enum lineage_verdict lineage_compare(const struct chain *mine, const struct chai
  */
 u64 lineage_split_id(const struct chain *mine, const struct chain *peer);
 
+/* [G2] Last record that counts: the tail of unwritten ones stripped, but never the first. NULL if the chain is empty. */
+const struct generation *lineage_stripped_tail(const struct chain *chain);
+
 /* Last record, or NULL if the chain is empty. */
 const struct generation *lineage_tail(const struct chain *chain);
 

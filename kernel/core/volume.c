@@ -796,11 +796,13 @@ static void fill_verdict(const struct volume *volume, const struct volume_action
 static void fill_record(const struct volume *volume, const struct volume_action *action, struct wire_record *body)
 {
 	const struct generation *record = lineage_find(&volume->super.chain, action->frame.value);
+	const struct generation *parent = record ? lineage_find(&volume->super.chain, record->parent_id) : NULL;
 
 	body->volume_id = volume->super.volume_id;
 	body->serial = action->frame.serial;
 	if (record)
 		body->record = *record;
+	body->parent_written = parent && parent->written;
 }
 
 void volume_fill(const struct volume *volume, const struct volume_action *action, union wire_body *body)

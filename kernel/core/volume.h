@@ -206,6 +206,7 @@ struct volume {
 	u8 sync_source;		/* node that resyncs us or was asked to, or NODE_NONE */
 	u8 authority;		/* whose copy this is where logs differed after a crash: this node or a former source */
 	u32 facts_serial;	/* counts changes of what a greeting says */
+	u64 mark_asked_id;	/* generation that a request waits to see marked written */
 	u32 streaming;		/* peers that get every write and must acknowledge it (IN_SYNC, TARGET, JOINING) */
 	u32 next_token;
 	struct {
@@ -307,8 +308,12 @@ void volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 l
 bool volume_may_read(const struct volume *volume, u8 from);
 bool volume_may_resync(const struct volume *volume, u8 from);
 
-/* [G2] The tail is not marked written yet: the request must wait for the next log commit, which carries the mark. */
-bool volume_mark_wanted(const struct volume *volume);
+/*
+ * [G2] A request (write or flush, this node's own or a peer's) submitted under @generation_id is about to be done here: when that
+ * is the tail and not marked written yet, it must wait for the next log commit, which carries the mark and is asked for by
+ * this call. Only for real requests: a mark that nothing stands behind would be a lie.
+ */
+bool volume_mark_wanted(struct volume *volume, u64 generation_id);
 /* Id to put into the log blocks of a commit; when that commit is durable: volume_marked(id). */
 u64 volume_mark_id(const struct volume *volume);
 void volume_marked(struct volume *volume, u64 generation_id);

@@ -141,16 +141,22 @@ static bool tail_in_force(const struct volume *volume)
 	return !volume->proposal.active && !volume->accepting.token && volume->super.chain.count;
 }
 
-/* A half-synced replica proves nothing about the generation. */
-bool volume_mark_wanted(const struct volume *volume)
+bool volume_mark_wanted(struct volume *volume, u64 generation_id)
 {
-	return tail_in_force(volume) && !volume_tail(volume)->written && volume_is_member(volume, volume->node) &&
-	       !(volume->super.flags & ONDISK_SYNCING);
+	const struct generation *tail = volume_tail(volume);
+
+	if (!tail_in_force(volume) || tail->written || tail->id != generation_id)
+		return false;
+	volume->mark_asked_id = generation_id;
+	volume->log.forced = true;
+	return true;
 }
 
 u64 volume_mark_id(const struct volume *volume)
 {
-	return volume_mark_wanted(volume) ? volume_tail(volume)->id : 0;
+	const struct generation *tail = volume_tail(volume);
+
+	return tail_in_force(volume) && !tail->written && volume->mark_asked_id == tail->id ? tail->id : 0;
 }
 
 void volume_marked(struct volume *volume, u64 generation_id)

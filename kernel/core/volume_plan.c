@@ -81,6 +81,20 @@ static const struct side *source_when_same(const struct side *me, const struct s
 	return complete(peer, me) ? peer : NULL;
 }
 
+/*
+ * The one that is ahead, unless it is half-synced and ahead only by the mark of a record that the other has as well: whoever
+ * is a complete member after that record holds all that was acknowledged under it.
+ */
+static const struct side *source_when_ahead(const struct side *ahead, const struct side *behind)
+{
+	const struct generation *newest = lineage_stripped_tail(&ahead->facts->chain);
+
+	if (!complete(ahead, behind) && complete(behind, ahead) &&
+	    lineage_find(&behind->facts->chain, newest->id))
+		return behind;
+	return ahead;
+}
+
 /* A primary that is neither source nor target has to be the source: only it can send the writes that go on. */
 static bool primary_elsewhere(const struct side *source, const struct side *target)
 {
@@ -150,9 +164,9 @@ enum volume_plan volume_plan(const struct wire_greet *mine, u8 my_node, const st
 	if (has(&me, WIRE_GREET_PRIMARY) && has(&peer, WIRE_GREET_PRIMARY))
 		return VOLUME_PLAN_REFUSE_TWO_PRIMARIES;
 	if (*verdict == LINEAGE_I_AM_AHEAD)
-		return resync(&me, &peer, &me);
+		return resync(&me, &peer, source_when_ahead(&me, &peer));
 	if (*verdict == LINEAGE_PEER_IS_AHEAD)
-		return resync(&me, &peer, &peer);
+		return resync(&me, &peer, source_when_ahead(&peer, &me));
 	if (nothing_differs(&me, &peer))
 		return VOLUME_PLAN_IN_SYNC;
 	return resync(&me, &peer, source_when_same(&me, &peer));

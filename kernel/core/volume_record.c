@@ -221,7 +221,10 @@ static void on_record(struct step *step, struct volume_peer *peer, const struct 
 	struct volume *volume = step->volume;
 	u32 before = volume_members(volume), me = NODE_BIT(volume->node);
 	bool stream = peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE;
+	const struct generation *tail = volume_tail(volume);
 
+	if (stream && tail && tail->id == body->record.parent_id && body->parent_written)
+		lineage_mark_written(&volume->super.chain);	/* a resync target has its writes but could not tell */
 	if (!stream || volume->role == VOLUME_PRIMARY || volume->proposal.active ||
 	    !lineage_append(&volume->super.chain, &body->record)) {
 		answer(step, peer, body->serial, false);

@@ -107,6 +107,17 @@ static void on_ranges_end(struct step *step, struct volume_peer *peer)
 		step_send(step, peer, WIRE_SYNC_ACCEPT);
 }
 
+/*
+ * Does this replica hold every write that was acknowledged up to @chain's last written record? Only a complete member of a
+ * generation that has that very record: whatever was acknowledged under it needed our acknowledgement too.
+ */
+static bool holds_all(const struct volume *volume, const struct chain *chain)
+{
+	return volume_is_member(volume, volume->node) && !(volume->super.flags & ONDISK_SYNCING) &&
+	       (lineage_tail(chain)->members & NODE_BIT(volume->node)) &&
+	       lineage_find(&volume->super.chain, lineage_stripped_tail(chain)->id);
+}
+
 static void on_accept(struct step *step, struct volume_peer *peer, const struct wire_accept *accept)
 {
 	struct volume *volume = step->volume;
@@ -127,11 +138,11 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 		return;
 	}
 	peer->relation = VOLUME_SOURCE_ASKED;
-	volume->super.chain = accept->chain;
-	if (!volume_is_member(volume, volume->node)) {
-		core_trace(volume->super.volume_id, "not in the in-sync set -> half-synced until the resync is done [G4]");
+	if (!holds_all(volume, &accept->chain)) {
+		core_trace(volume->super.volume_id, "acknowledged writes may be missing -> half-synced until the resync is done [G4]");
 		volume->super.flags |= ONDISK_SYNCING;
 	}
+	volume->super.chain = accept->chain;
 	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
 	volume_learn_replicas(volume, volume_members(volume));
 	for_each_peer(volume, other)

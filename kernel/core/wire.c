@@ -319,6 +319,7 @@ static u32 encode_record(u8 type, const union wire_body *body, u8 *buffer)
 	memset(buffer, 0, RECORD_BYTES);
 	core_put_le64(buffer, body->record.volume_id);
 	core_put_le32(buffer + 8, body->record.serial);
+	buffer[12] = body->record.parent_written;
 	codec_generation_encode(&body->record.record, buffer + 16);
 	return RECORD_BYTES;
 }
@@ -329,7 +330,8 @@ static enum wire_error decode_record(const struct input *in, union wire_body *bo
 
 	record->volume_id = core_get_le64(in->bytes);
 	record->serial = core_get_le32(in->bytes + 8);
-	return field_error(record->volume_id && codec_is_zero(in->bytes + 12, 4) &&
+	record->parent_written = in->bytes[12];
+	return field_error(record->volume_id && record->parent_written <= 1 && codec_is_zero(in->bytes + 13, 3) &&
 			   codec_generation_decode(in->bytes + 16, &record->record));
 }
 

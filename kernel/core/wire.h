@@ -220,6 +220,7 @@ struct wire_verdict {
 struct wire_record {		/* RECORD */
 	u64 volume_id;
 	u32 serial;		/* of the sender's proposals */
+	u8 parent_written;	/* [G2] the sender's mark of the record before it */
 	struct generation record;
 };
 

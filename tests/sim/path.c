@@ -98,7 +98,7 @@ bool path_submit(struct world *world, u8 node, u32 block)
 static void send_write(struct world *world, u8 node, const struct world_write *w)
 {
 	struct message message = { .kind = w->flush ? MESSAGE_FLUSH : MESSAGE_WRITE, .id = w->id, .epoch = w->epoch,
-				   .block = w->block, .stamp = w->stamp };
+				   .generation_id = w->generation_id, .block = w->block, .stamp = w->stamp };
 	u8 peer;
 
 	for (peer = 0; peer < world->nr_nodes; peer++)
@@ -133,10 +133,9 @@ static bool try_write(struct world *world, u8 node, struct world_write *w)
 	} else {
 		ready = actlog_get(&v->log, region_of(w->block), v->log.epoch) == ACTLOG_READY;
 	}
-	if (volume_mark_wanted(v)) {
-		v->log.forced = true;
+	w->generation_id = lineage_tail(&v->super.chain)->id;
+	if (volume_mark_wanted(v, w->generation_id))
 		ready = false;
-	}
 	w->stamp = ++world->next_stamp;
 	if (!w->flush)
 		world->maybe[w->block] = w->stamp;
@@ -203,10 +202,9 @@ static bool write_step(struct world *world, u8 node, struct world_write *w)
 	case WRITE_QUEUED:
 		return try_write(world, node, w);
 	case WRITE_LOGGING:
-		if ((!w->flush && !actlog_is_ready(&v->log, region_of(w->block))) || volume_mark_wanted(v)) {
-			v->log.forced |= volume_mark_wanted(v);
+		if ((!w->flush && !actlog_is_ready(&v->log, region_of(w->block))) ||
+		    volume_mark_wanted(v, w->generation_id))
 			return false;
-		}
 		w->state = WRITE_LOCAL;
 		return true;
 	case WRITE_LOCAL:
@@ -287,10 +285,9 @@ static void receive_write(struct world *world, u8 from, u8 to, const struct mess
 	} else {
 		a->logged = true;
 	}
-	if (!a->resync && volume_mark_wanted(&n->volume)) {
-		n->volume.log.forced = true;
+	a->generation_id = m->generation_id;
+	if (!a->resync && volume_mark_wanted(&n->volume, a->generation_id))
 		a->logged = false;
-	}
 }
 
 static bool apply_step(struct world *world, u8 node, struct apply *a)
@@ -300,10 +297,8 @@ static bool apply_step(struct world *world, u8 node, struct apply *a)
 
 	if (!a->logged) {
 		if ((!a->flush && !actlog_is_ready(&n->volume.log, region_of(a->block))) ||
-		    volume_mark_wanted(&n->volume)) {
-			n->volume.log.forced |= volume_mark_wanted(&n->volume);
+		    volume_mark_wanted(&n->volume, a->generation_id))
 			return false;
-		}
 		a->logged = true;
 		return true;
 	}

@@ -34,7 +34,7 @@ struct message {
 	enum message_kind kind;
 	u8 frame_type;
 	union wire_body *body;
-	u64 id, epoch;
+	u64 id, epoch, generation_id;
 	u32 block, stamp;
 	u32 regions[16];
 	u32 nr_regions;
@@ -56,7 +56,7 @@ enum write_state {
 struct world_write {
 	enum write_state state;
 	bool flush;		/* a flush instead of a write */
-	u64 id, epoch;
+	u64 id, epoch, generation_id;
 	u32 block, stamp;
 	struct volume_ack ack;
 	u32 firm[WORLD_BLOCKS];	/* flush: what was acknowledged when it began */
@@ -66,7 +66,7 @@ struct apply {
 	bool used, logged, flush, resync;
 	u8 from;
 	u32 session;		/* of that peer when it arrived */
-	u64 id, epoch, order;
+	u64 id, epoch, order, generation_id;
 	u32 block, stamp;
 };
 

@@ -249,6 +249,7 @@ static void random_agreement(u8 type, union wire_body *body)
 	} else if (type == WIRE_RECORD) {
 		body->record.volume_id = random_u64() | 1;
 		body->record.serial = (u32)random_u64();
+		body->record.parent_written = random_u64() & 1;
 		random_generation(&body->record.record, random_u64() & ~1ull, random_u64());
 	} else if (type == WIRE_RECORD_ACK) {
 		body->record_ack.volume_id = random_u64() | 1;
@@ -548,6 +549,7 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_VERDICT, sent.verdict.verdict = LINEAGE_UNRELATED + 1);
 	REFUSED(WIRE_VERDICT, sent.verdict.plan = VOLUME_PLANS);
 	REFUSED(WIRE_RECORD, sent.record.record.id = 0);
+	REFUSED(WIRE_RECORD, sent.record.parent_written = 2);
 	REFUSED(WIRE_RECORD, sent.record.record.members = 0);
 	REFUSED(WIRE_RECORD, sent.record.record.writer = NODES_MAX);
 	REFUSED(WIRE_RECORD_ACK, sent.record_ack.ok = 2);

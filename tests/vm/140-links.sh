@@ -94,6 +94,7 @@ step "session began $(on alpha 'braid node show --json' | jq '.peers[0].reconnec
 
 on alpha 'braid demote web'
 on beta 'braid promote web'
+step "$(check_stamps beta /dev/braid/web $AREA list)"
 on alpha 'braid down web' && on alpha 'braid up web'
 in_sync web 20 alpha beta
 on beta 'braid demote web'

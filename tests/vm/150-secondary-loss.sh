@@ -21,8 +21,9 @@ half_way()
 # not_promotable GUEST PEER: neither plainly nor with the peer declared down, and that is said beforehand.
 not_promotable()
 {
-	vol_is "$1" web '.content == "syncing" and .promote_refused == "syncing" and (.up_to_date | not)' ||
-		fail "$1: half-synced and does not say so"
+	local said
+	said=$(vol_is "$1" web '.content == "syncing" and .promote_refused == "syncing" and (.up_to_date | not)') ||
+		fail "$1: half-synced and does not say so: $said"
 	refused "$1" syncing 'braid promote web'
 	refused "$1" syncing "braid promote web --peer-down $2"
 	step "$1 is half-synced and refuses promotion"
@@ -41,7 +42,9 @@ wait_for 60 "the initial sync is half way" half_way alpha beta
 cut beta
 sent=$(counter alpha web resync_sent_bytes)
 back beta
-refused beta syncing 'braid promote web --peer-down alpha'
+on beta 'braid disconnect alpha'
+not_promotable beta alpha
+on beta 'braid connect alpha'
 wait_for 60 "the initial sync goes on" half_way alpha beta
 unslow alpha
 in_sync web 60 alpha beta
@@ -66,7 +69,9 @@ away_and_write 3
 wait_for 60 "the resync is half way" moved
 cut beta
 back beta
-refused beta syncing 'braid promote web --peer-down alpha'
+on beta 'braid disconnect alpha'
+not_promotable beta alpha
+on beta 'braid connect alpha'
 unslow alpha
 in_sync web 60 alpha beta
 same_replicas vdb alpha beta
