@@ -2,9 +2,6 @@
 # What can be made, and with what: `make help`. Everything that is built lies under build/.
 
 prefix ?= /usr
-sbindir ?= $(prefix)/sbin
-mandir ?= $(prefix)/share/man
-completiondir ?= $(prefix)/share/bash-completion/completions
 DESTDIR ?=
 BUILD := $(CURDIR)/build
 
@@ -73,16 +70,14 @@ install: all
 			$(DESTDIR)/lib/modules/$$release/extra/braid.ko && \
 		{ test -n '$(DESTDIR)' || depmod $$release; } || exit 1; \
 	done
-	+$(MAKE) -C user BUILD=$(BUILD) DESTDIR=$(DESTDIR) prefix=$(prefix) sbindir=$(sbindir) mandir=$(mandir) \
-		completiondir=$(completiondir) install
+	+$(MAKE) -C user BUILD=$(BUILD) DESTDIR=$(DESTDIR) PREFIX=$(prefix) install
 
 uninstall:
 	for release in $(kernels); do \
 		rm -f $(DESTDIR)/lib/modules/$$release/extra/braid.ko && \
 		{ test -n '$(DESTDIR)' || depmod $$release; } || exit 1; \
 	done
-	+$(MAKE) -C user DESTDIR=$(DESTDIR) prefix=$(prefix) sbindir=$(sbindir) mandir=$(mandir) \
-		completiondir=$(completiondir) uninstall
+	+$(MAKE) -C user BUILD=$(BUILD) DESTDIR=$(DESTDIR) PREFIX=$(prefix) uninstall
 
 # ---- tests ----
 
@@ -95,15 +90,17 @@ check: packages
 
 check-core:
 	scripts/check-core
+	scripts/check-tables
 
 check-unit:
 	+$(MAKE) -C tests/unit BUILD=$(BUILD) check
 	+$(MAKE) -C tests/sim BUILD=$(BUILD) check
+	+$(MAKE) -C user BUILD=$(BUILD) check
 
 # The lab boots 6.1 and 6.12, whatever runs here.
 check-vm: command
 	+$(MAKE) modules KVER='$(supported)'
-	tests/vm/run $(RUN)
+	tests/vm/run -k all $(RUN)
 
 demo: packages
 	+$(MAKE) command

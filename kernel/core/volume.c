@@ -150,6 +150,7 @@ static void slot_take(struct volume_peer *peer, u8 node)
 	peer_reset(peer);
 	peer->node = node;
 	peer->acks_pending = 0;
+	peer->acks_missed = 0;
 }
 
 static bool slot_is_durable(const struct volume *volume, const struct volume_peer *peer)
@@ -257,6 +258,17 @@ void volume_mark_log(struct volume *volume, struct volume_peer *peer)
 		volume->super.reconcile |= NODE_BIT(peer->node);
 }
 
+/*
+ * Writes on their way to the peer may arrive at any time while the session lives, and must never arrive after newer ones
+ * [I15]: the session ends with the stream.
+ */
+static void stream_ends(struct step *step, const struct volume_peer *peer, enum volume_relation relation)
+{
+	step_emit(step, VOLUME_DO_MISSED)->node = peer->node;
+	if (relation > VOLUME_ABSENT)
+		step_end_session(step, peer, WIRE_BYE_STUCK);
+}
+
 /* The relation ends, whatever it was; the peer gets no further writes. */
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation)
 {
@@ -277,6 +289,8 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 			volume_mark_log(volume, peer);
 		step_save(step, false);
 		volume_proposal_lost(step, peer->node);
+		if (peer->acks_pending)
+			stream_ends(step, peer, relation);
 		if (!volume_is_member(volume, peer->node))
 			step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
 		else if (peer->acks_pending)

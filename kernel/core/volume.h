@@ -139,7 +139,9 @@ enum volume_action_type {
 				 * earlier ones as long as every token is answered in order. */
 	VOLUME_DO_LOG_RESET,	/* flush the local disk, make all dirty bits durable, empty the activity log (regions with a
 				 * local write in flight: when it ended), commit it. Answer: LOG_RESET. */
-	VOLUME_DO_RELEASE,	/* requests that wait for node: go on without it (volume_released() for each) */
+	VOLUME_DO_MISSED,	/* node left the stream: volume_missed() for each request in flight; it may be back in the stream
+				 * before they are released */
+	VOLUME_DO_RELEASE,	/* requests that missed node: go on without it, volume_released() for each in flight */
 	VOLUME_DO_GATE,		/* try again what waits at the gate */
 	VOLUME_DO_RESYNC_START,	/* node */
 	VOLUME_DO_RESYNC_STOP,	/* node: no RESYNC_DRY for an earlier start arrives after this */
@@ -188,6 +190,7 @@ struct volume_peer {
 	enum lineage_verdict verdict;
 	enum volume_plan plan;
 	u32 acks_pending;	/* requests in flight that wait for this peer */
+	u32 acks_missed;	/* of these: the peer left since they were sent */
 	struct dirty_map map;	/* what the peer lacks */
 	struct wire_greet facts;	/* its newest greeting */
 };
@@ -278,6 +281,7 @@ u8 volume_read_from(const struct volume *volume, u32 failed);
 struct volume_ack {
 	u32 pending;	/* nodes whose acknowledgement is outstanding, this one included while local I/O runs */
 	u32 nodes;	/* all that it went to at submission */
+	u32 missed;	/* of pending: nodes that left the stream since; no answer of theirs counts */
 	bool local_failed;
 };
 
@@ -289,6 +293,9 @@ void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_byte
 /* One acknowledgement. True when it was the last one: the request ends (volume_end()). */
 bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node);
 void volume_end(struct volume *volume, const struct volume_ack *ack);
+/* VOLUME_DO_MISSED and VOLUME_DO_RELEASE, for each request in flight; the second is true when the request ends. */
+void volume_missed(struct volume *volume, struct volume_ack *ack, u8 node);
+bool volume_released(struct volume *volume, struct volume_ack *ack, u8 node);
 /* Is @node waited for? */
 static inline bool volume_waits_for(const struct volume_ack *ack, u8 node)
 {

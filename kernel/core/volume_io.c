@@ -52,6 +52,7 @@ void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_byte
 	struct volume_peer *peer;
 
 	ack->pending = volume->streaming;
+	ack->missed = 0;
 	ack->local_failed = false;
 	if (volume->disk == VOLUME_DISK_OK)
 		ack->pending |= NODE_BIT(volume->node);
@@ -72,9 +73,26 @@ bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node)
 	if (node >= NODES_MAX || !(ack->pending & NODE_BIT(node)))
 		return false;
 	ack->pending &= ~NODE_BIT(node);
-	if (peer)
+	if (peer) {
 		peer->acks_pending--;
+		peer->acks_missed -= ack->missed >> node & 1;
+	}
 	return !ack->pending;
+}
+
+void volume_missed(struct volume *volume, struct volume_ack *ack, u8 node)
+{
+	struct volume_peer *peer = volume_peer(volume, node);
+
+	if (!peer || !(ack->pending & ~ack->missed & NODE_BIT(node)))
+		return;
+	ack->missed |= NODE_BIT(node);
+	peer->acks_missed++;
+}
+
+bool volume_released(struct volume *volume, struct volume_ack *ack, u8 node)
+{
+	return (node == volume->node || (ack->missed & NODE_BIT(node))) && volume_acked(volume, ack, node);
 }
 
 void volume_end(struct volume *volume, const struct volume_ack *ack)

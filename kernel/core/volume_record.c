@@ -31,6 +31,11 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	struct generation record = lineage_next(&volume->super.chain, step->random, members, writer);
 	struct volume_peer *peer;
 
+	/*
+	 * [G2] What is in flight now is acknowledged under this record: it counts as written from its first moment, on every
+	 * member that makes it durable.
+	 */
+	record.written = volume->in_flight > 0;
 	if (!lineage_append(&volume->super.chain, &record))
 		return;
 	for_each_peer(volume, peer)	/* [D1] whoever drops out lacks what the log still covers */
@@ -57,8 +62,7 @@ static bool member_missed(const struct volume *volume)
 	const struct volume_peer *peer;
 
 	for_each_peer(volume, peer)
-		if (peer->acks_pending && !(volume->streaming & NODE_BIT(peer->node)) &&
-		    volume_is_member(volume, peer->node))
+		if (peer->acks_missed && volume_is_member(volume, peer->node))
 			return true;
 	return false;
 }
@@ -103,8 +107,7 @@ static void release_dropped(struct step *step)
 	struct volume_peer *peer;
 
 	for_each_peer(volume, peer)
-		if (peer->acks_pending && !(volume->streaming & NODE_BIT(peer->node)) &&
-		    !volume_is_member(volume, peer->node))
+		if (peer->acks_missed && !volume_is_member(volume, peer->node))
 			step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
 	if (volume->disk != VOLUME_DISK_OK && !volume_is_member(volume, volume->node))
 		step_emit(step, VOLUME_DO_RELEASE)->node = volume->node;

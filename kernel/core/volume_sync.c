@@ -35,8 +35,8 @@ static void part_from_others(struct step *step, const struct volume_peer *source
 
 	volume->super.reconcile |= volume_members(volume) & ~NODE_BIT(volume->node) & ~NODE_BIT(source->node);
 	for_each_peer(volume, peer)
-		if (peer != source && (volume->streaming & NODE_BIT(peer->node)))
-			volume_leave(step, peer, VOLUME_GREETING);
+		if (peer != source && peer->relation >= VOLUME_IN_SYNC && peer->relation <= VOLUME_JOINING)
+			volume_leave(step, peer, VOLUME_GREETING);	/* nor is it a source any more */
 	volume_greet_others(volume);
 }
 
@@ -80,7 +80,7 @@ void volume_choose_source(struct step *step)
 
 static void on_start(struct step *step, struct volume_peer *peer)
 {
-	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->greeted)
+	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->greeted || step->volume->sync_source != NODE_NONE)
 		return;		/* the plan changed meanwhile; the peer sees it from our newer greeting */
 	volume_leave(step, peer, VOLUME_TARGET_STARTING);
 }

@@ -178,9 +178,19 @@ static void acked(struct world *world, u8 node, u64 id, u8 from)
 	for (i = 0; i < WORLD_WRITES_MAX; i++) {
 		struct world_write *w = &n->writes[i];
 
-		if (w->state > WRITE_QUEUED && w->id == id && volume_acked(&n->volume, &w->ack, from))
+		if (w->state > WRITE_QUEUED && w->id == id && !(w->ack.missed >> from & 1) && volume_acked(&n->volume, &w->ack, from))
 			finish(world, node, w);
 	}
+}
+
+void path_missed(struct world *world, u8 node, u8 peer)
+{
+	struct node *n = &world->node[node];
+	u32 i;
+
+	for (i = 0; i < WORLD_WRITES_MAX; i++)
+		if (n->writes[i].state > WRITE_QUEUED)
+			volume_missed(&n->volume, &n->writes[i].ack, peer);
 }
 
 void path_release(struct world *world, u8 node, u8 peer)
@@ -189,8 +199,8 @@ void path_release(struct world *world, u8 node, u8 peer)
 	u32 i;
 
 	for (i = 0; i < WORLD_WRITES_MAX; i++)
-		if (n->writes[i].state > WRITE_QUEUED)
-			acked(world, node, n->writes[i].id, peer);
+		if (n->writes[i].state > WRITE_QUEUED && volume_released(&n->volume, &n->writes[i].ack, peer))
+			finish(world, node, &n->writes[i]);
 }
 
 static bool write_step(struct world *world, u8 node, struct world_write *w)

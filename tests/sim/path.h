@@ -10,6 +10,7 @@ void world_save_maps(struct world *world, u8 node);
 
 bool path_step(struct world *world, u8 node);
 void path_receive(struct world *world, u8 from, u8 to, const struct message *message);
+void path_missed(struct world *world, u8 node, u8 peer);
 void path_release(struct world *world, u8 node, u8 peer);
 void path_peer_down(struct world *world, u8 node, u8 peer);
 void path_resync_start(struct world *world, u8 node, u8 peer);

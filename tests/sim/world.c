@@ -187,6 +187,9 @@ static void perform(struct world *world, u8 node, const struct volume_action *ac
 	case VOLUME_DO_LOG_RESET:
 		n->reset_wanted = true;
 		break;
+	case VOLUME_DO_MISSED:
+		path_missed(world, node, action->node);
+		break;
 	case VOLUME_DO_RELEASE:
 		path_release(world, node, action->node);
 		break;

@@ -60,6 +60,7 @@ away_and_write()
 	wait_vol alpha web 20 '.peers[0].connected == false'
 	STAMP_BASE=$((STAMP_BASE + 1))
 	on alpha "stamp write /dev/braid/web 0 $AREA $SEED$STAMP_BASE ${STAMP_BASE}000000000 $1 2 128" >>"$WORK/list"
+	STAMP_BASE=$((STAMP_BASE + 1))
 	slow alpha 5 40mbit
 	base=$(counter alpha web resync_sent_bytes)
 	back beta

@@ -44,12 +44,11 @@ here 'in_sync 1 2 3'
 
 step "an interface is removed while a volume is written"
 here 'in_node 1 braid promote web
-	(stamp write /tmp/n1/dev/web 0 33554432 '$SEED'1 1000000000 20 2 64 >/tmp/list2; echo $? >/tmp/status2) &
-	until [ -s /tmp/list2 ]; do sleep 0.1; done
+	write_in_background /tmp/list2 60 1000000000
 	ip -n hub link del p2
 	until_status 1 20 "[.peers[] | select(.node == \"n2\")][0].connected == false"
-	lines=$(wc -l </tmp/list2); end=$((SECONDS + 10))
-	until [ $(wc -l </tmp/list2) -gt $((lines + 20)) ]; do [ $SECONDS -lt $end ]; sleep 0.1; done
+	lines=$(wc -l </tmp/list2)
+	wait_until 20 more_lines /tmp/list2 $((lines + 20)) || { in_node 1 braid status web --json; cat /tmp/list2.*; exit 1; }
 	pkill -x stamp; wait
 	until_status 1 10 "[.peers[] | select(.node == \"n3\")][0].state == \"in-sync\""
 	ip -n hub link add p2 type veth peer name e0 netns n2; ip -n hub link set p2 master br0 up
@@ -60,17 +59,16 @@ here 'in_node 1 braid promote web
 step "a namespace with a live volume is deleted, first a secondary, then the primary while it is written"
 here 'ip netns del n3
 	until_status 1 20 "[.peers[] | select(.node == \"n3\")][0].connected == false"
-	end=$((SECONDS + 20)); until disk_down 3 2>/dev/null && [ ! -b /dev/nullb3 ]; do [ $SECONDS -lt $end ]; sleep 0.2; done
-	in_node 1 dd if=/dev/zero of=/tmp/n1/dev/web bs=64k count=20 oflag=direct status=none'
-here '(stamp write /tmp/n1/dev/web 0 33554432 '$SEED'2 2000000000 60 2 64 >/tmp/list3 2>/tmp/errors3; echo $? >/tmp/status3) &
-	until [ -s /tmp/list3 ]; do sleep 0.1; done
+	wait_until 20 disk_down 3
+	dd if=/dev/zero of=/tmp/n1/dev/web bs=64k count=20 oflag=direct seek=600 status=none'
+here 'write_in_background /tmp/list3 60 2000000000
 	ip netns del n1
-	end=$((SECONDS + 30)); until [ -s /tmp/status3 ]; do [ $SECONDS -lt $end ]; sleep 0.2; done
-	cat /tmp/status3 /tmp/errors3
-	[ $(cat /tmp/status3) != 0 ]
+	wait_until 30 test -s /tmp/list3.status
+	cat /tmp/list3.errors
+	[ $(cat /tmp/list3.status) != 0 ]
 	until_status 2 20 "[.peers[].connected] | any | not"
 	in_node 2 braid promote web --peer-down n1 --peer-down n3
-	cat /tmp/list3 >>/tmp/all; stamp verify /tmp/n2/dev/web 0 33554432 </tmp/all || [ -s /tmp/list2 ]
+	cat /tmp/list3 >>/tmp/all; stamp verify /tmp/n2/dev/web 0 33554432 </tmp/all
 	in_node 2 braid demote web; in_node 2 braid down web; in_node 2 braid node stop'
 on alpha 'end=$((SECONDS + 20)); until rmmod braid 2>/dev/null; do [ $SECONDS -lt $end ]; sleep 0.2; done; [ ! -e /sys/module/braid ]'
 here 'ip netns del n2; ip netns del hub; for n in 1 2; do disk_down $n; done; rm -rf /tmp/n[123]; modprobe braid'

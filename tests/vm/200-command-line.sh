@@ -20,7 +20,8 @@ table()
 		read -r status code words <<<"${line%%|*}"
 		printf 'check %q %q %q %q\n' "$status" "$code" "${words% }" "${line#*| }" >>"$WORK/table.sh"
 	done
-	on "$guest" 'failed=0
+	cat >"$WORK/check.sh" <<'END'
+	failed=0
 	check()
 	{
 		status=0
@@ -35,8 +36,10 @@ table()
 		[[ ${said#*remedy:} != *--force* ]] || why="$why; the remedy destroys"
 		[ -z "$why" ] || { echo "$4: $why"; echo "$said"; failed=1; }
 	}
-	. '"$WORK/table.sh"'
-	exit $failed'
+	. "$(dirname "$0")/table.sh"
+	exit $failed
+END
+	on "$guest" "bash $WORK/check.sh"
 	step "$(wc -l <"$WORK/table.sh") wrong uses on $guest are answered as they should be"
 }
 
@@ -61,7 +64,7 @@ table alpha <<'END'
 2 usage unknown option --frob | braid node init --frob alpha 192.0.2.1
 2 token token | braid node join nonsense
 2 token token | braid node join -
-4 address 192.0.2.77 | braid node init alpha 192.0.2.77
+4 address listen | braid node init alpha 192.0.2.77
 1 no-identity braid node init | braid create web /dev/vdb
 1 no-identity | braid up --all
 1 no-identity | braid status
@@ -71,7 +74,6 @@ table alpha <<'END'
 2 usage | braid --state-dir
 END
 expect "" "$(on alpha 'ls /var/lib/braid | grep -v -e lost+found -e lock || true')" "files after refusals"
-! on alpha 'test -e /var/lib/braid/node' 2>/dev/null || true
 
 step "with identity, one node"
 on alpha 'braid node init alpha 192.0.2.1'
@@ -134,8 +136,12 @@ on alpha 'mount /dev/vdb /mnt'
 refused alpha in-use 'braid create web /dev/vdb --force-overwrite /dev/vdb'
 [[ $(try alpha 'braid create web /dev/vdb' 2>&1) == */mnt* ]] || fail "it is not said where the disk is mounted"
 on alpha 'umount /mnt && e2fsck -fn /dev/vdb >/dev/null 2>&1 && wipefs -qa /dev/vdb
-	printf "label: gpt\n,32M\n" | sfdisk -q /dev/vdb'
+	blkdiscard -f /dev/vdb
+	# A DOS partition table with one Linux partition.
+	printf "\0\0\2\0\x83\0\0\0\0\x08\0\0\0\0\1\0" | dd of=/dev/vdb bs=1 seek=446 conv=notrunc status=none
+	printf "\x55\xaa" | dd of=/dev/vdb bs=1 seek=510 conv=notrunc,fsync status=none'
 refused alpha signature 'braid create web /dev/vdb'
+[[ $(try alpha 'braid create web /dev/vdb' 2>&1) == *"partition table"* ]] || fail "it is not said that there is a partition table"
 on alpha 'wipefs -qa /dev/vdb; blkdiscard -f /dev/vdb; modprobe dm_mod
 	dmsetup create holder --table "0 65536 linear /dev/vdb 0"'
 refused alpha in-use 'braid create web /dev/vdb'
@@ -183,7 +189,7 @@ ends()
 	local status=0 seconds=$1
 	shift
 	ON_TIMEOUT=$seconds try "$@" >"$WORK/out" 2>&1 || status=$?
-	[ $status != 124 ] || fail "does not end in $seconds s: $*"
+	[ $status != 124 ] || fail "does not end in $seconds s: $*: $(cat "$WORK/out")"
 	[ $status -lt 128 ] || fail "status $status: $*"
 }
 

@@ -235,7 +235,9 @@ keep_stamps()
 # check_stamps GUEST DEVICE BYTES NAME: every acknowledged write of the list NAME is there.
 check_stamps()
 {
-	on "$1" "stamp verify $2 0 $3 <$WORK/$4"
+	local said
+	said=$(try "$1" "stamp verify $2 0 $3 <$WORK/$4" 2>&1) || fail "$1: $2: $said"
+	echo "$said"
 }
 
 # fio_pass_options DEVICE NUMBER: pass after pass over ten windows of 8 MiB, mixed sizes, each with its own data.

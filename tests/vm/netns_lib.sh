@@ -4,7 +4,8 @@
 # Runs inside a guest, sourced: nodes in network namespaces of one kernel, joined by a bridge in the namespace hub.
 # node NUMBER: namespace nN, address 198.51.100.N, state in /tmp/nN/state, links in /tmp/nN/dev, disk /dev/nullbN (256 MiB).
 
-set -eu
+set -Eeu
+trap 'echo "in the guest, status $?: $BASH_COMMAND" >&2' ERR
 
 # in_node NUMBER COMMAND...
 in_node()
@@ -86,4 +87,35 @@ in_sync()
 	for number; do
 		until_status $number 30 '.healthy and .up_to_date'
 	done
+}
+
+# write_in_background LIST SECONDS BASE: stamps on volume web of node 1; their status goes to LIST.status
+write_in_background()
+{
+	(
+		status=0
+		stamp write /tmp/n1/dev/web 0 33554432 $3 $3 $2 2 64 >$1 2>$1.errors || status=$?
+		echo $status >$1.status
+	) </dev/null &
+	wait_until 10 test -s $1
+}
+
+# wait_until SECONDS COMMAND...
+wait_until()
+{
+	local end=$((SECONDS + $1))
+	shift
+	until "$@"; do
+		if [ $SECONDS -ge $end ]; then
+			echo "not in time: $*" >&2
+			return 1
+		fi
+		sleep 0.1
+	done
+}
+
+# more_lines FILE COUNT: has it more lines than that?
+more_lines()
+{
+	[ $(wc -l <$1) -gt $2 ]
 }
