@@ -542,7 +542,8 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_GREET, sent.greet.volume_bytes -= 512);
 	REFUSED(WIRE_GREET, sent.greet.granule_bytes = 12288);
 	REFUSED(WIRE_GREET, sent.greet.actlog_parts = ACTLOG_PARTS_MAX + 1);
-	REFUSED(WIRE_GREET, sent.greet.flags = 64);
+	REFUSED(WIRE_GREET, sent.greet.flags = 2 * WIRE_GREET_WITH_PRIMARY);
+	REFUSED(WIRE_GREET, sent.greet.authority = NODE_NONE);
 	REFUSED(WIRE_GREET, sent.greet.replicas = 0x1ffff);
 	REFUSED(WIRE_GREET, sent.greet.primary = NODES_MAX);
 	REFUSED(WIRE_GREET, (sent.greet.flags |= WIRE_GREET_DISK, sent.greet.replica_id = 0));
