@@ -108,7 +108,9 @@ demo: packages
 	scripts/demo
 
 lab: packages
-	scripts/lab
+	+$(MAKE) command
+	+$(MAKE) modules KVER='$(supported)'
+	scripts/lab-interactive $(LAB)
 
 # ---- ----
 

@@ -7,6 +7,11 @@
  *   arrived -> waits for its range -> waits for room in the log (full_waiters) -> marked, waits for the log to be durable
  *   (log_waiters) -> local disk -> ended: range and log given back -> on io acks list -> acknowledged, freed
  *
+ * To the disk: a lane's receive context must not wait for a disk that is out of tags or hangs, since the lane carries the
+ * session of all volumes [L1]. A write goes out with BRAID_NOWAIT; what the disk does not take at once, flushes, and
+ * everything for disks that cannot say "would wait" is on `submits`, from where one work submits it and waits. Zeroes and
+ * reads, which sleep anyway, are a work each.
+ *
  * The range is queued in the lane's receive context, in the order of arrival, so a frame of an older session always
  * stands before those of a newer one. Requests belong to the session instance in which they came: when the session ends,
  * local work goes on to its end and nothing is answered.
@@ -40,9 +45,11 @@ struct braid_apply {
 	struct list_head early;		/* the relation with their sender is not decided yet */
 	struct wait_queue_entry changed;	/* on volume->changed, for early */
 	struct list_head retry;		/* to be started by start_work */
+	struct list_head submits;	/* ready for the disk, which may make submit_work wait */
 	struct list_head acks;		/* ended, to be acknowledged */
 	struct list_head evictions;
 	struct work_struct start_work;
+	struct work_struct submit_work;
 	struct work_struct ack_work;
 	struct work_struct evict_work;
 	struct wire_acks *ack_body;	/* ack_work only */
@@ -180,13 +187,81 @@ static void local_ended(struct braid_apply_request *request, int error)
 	braid_apply_end(request, true);
 }
 
+static void submit_later(struct braid_apply_request *request)
+{
+	struct braid_volume *volume = request->volume;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	list_add_tail(&request->entry, &volume->apply->submits);
+	queue_work(volume->workqueue, &volume->apply->submit_work);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
 static void local_endio(struct bio *bio)
 {
 	struct braid_apply_request *request = bio->bi_private;
-	int error = blk_status_to_errno(bio->bi_status);
+	blk_status_t status = bio->bi_status;
 
 	bio_put(bio);
-	local_ended(request, error);
+	/* Its range is still held, so the same data may be written again. */
+	if (request->nowait && (status == BLK_STS_AGAIN || status == BLK_STS_NOTSUPP))
+		submit_later(request);
+	else
+		local_ended(request, blk_status_to_errno(status));
+}
+
+/* Write or flush. */
+static struct bio *local_bio(struct braid_apply_request *request, gfp_t gfp)
+{
+	struct braid_volume *volume = request->volume;
+	struct bio_set *set = &volume->apply->bio_set;
+
+	if (request->type == WIRE_FLUSH)
+		return braid_local_bio(volume, set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0, local_endio, request, gfp);
+	return braid_local_bio(volume, set, REQ_OP_WRITE | (request->flags & WIRE_FUA ? REQ_FUA : 0), request->buffer,
+			       request->io.offset_bytes, request->io.length_bytes, local_endio, request, gfp);
+}
+
+/* False: it would have to wait for the disk or for memory. */
+static bool submit_at_once(struct braid_apply_request *request)
+{
+	struct bio *bio;
+
+	if (request->type == WIRE_FLUSH || !braid_local_nowait(request->volume))
+		return false;
+	bio = local_bio(request, GFP_NOWAIT | __GFP_NOWARN);
+	if (!bio)
+		return false;
+	request->nowait = true;
+	bio->bi_opf |= BRAID_NOWAIT;
+	submit_bio(bio);
+	return true;
+}
+
+static void submit_work(struct work_struct *work)
+{
+	struct braid_apply *apply = container_of(work, struct braid_apply, submit_work);
+	struct braid_apply_request *request;
+	unsigned long flags;
+	struct bio *bio;
+
+	for (;;) {
+		spin_lock_irqsave(&apply->volume->lock, flags);
+		request = list_first_entry_or_null(&apply->submits, struct braid_apply_request, entry);
+		if (request)
+			list_del_init(&request->entry);
+		spin_unlock_irqrestore(&apply->volume->lock, flags);
+		if (!request)
+			return;
+		request->nowait = false;
+		bio = local_bio(request, GFP_NOIO);
+		if (bio)
+			submit_bio(bio);
+		else
+			local_ended(request, -EIO);
+		cond_resched();
+	}
 }
 
 static void zeroes_work(struct work_struct *work)
@@ -226,33 +301,21 @@ static void read_work(struct work_struct *work)
 	braid_apply_end(request, false);
 }
 
-/* The log is durable: to the disk. Process context. */
+/* The log is durable: to the disk. Process context; does not wait for the disk. */
 static void local_start(struct braid_apply_request *request)
 {
-	struct braid_volume *volume = request->volume;
-	struct bio_set *set = &volume->apply->bio_set;
-	struct bio *bio;
-
 	switch (request->type) {
 	case WIRE_READ:
 	case WIRE_DISCARD:
 	case WIRE_ZEROES:
 		INIT_WORK(&request->work, request->type == WIRE_READ ? read_work : zeroes_work);
-		queue_work(volume->workqueue, &request->work);
+		queue_work(request->volume->workqueue, &request->work);
 		return;
-	case WIRE_FLUSH:
-		bio = braid_local_bio(volume, set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0, local_endio, request);
-		break;
 	default:
-		bio = braid_local_bio(volume, set, REQ_OP_WRITE | (request->flags & WIRE_FUA ? REQ_FUA : 0),
-				      request->buffer, request->io.offset_bytes, request->io.length_bytes,
-				      local_endio, request);
-		break;
+		if (!submit_at_once(request))
+			submit_later(request);
+		return;
 	}
-	if (bio)
-		submit_bio(bio);
-	else
-		local_ended(request, -EIO);
 }
 
 /* ---- range, log, marks ---- */
@@ -605,9 +668,11 @@ int braid_apply_init(struct braid_volume *volume)
 	INIT_LIST_HEAD(&apply->log_waiters);
 	INIT_LIST_HEAD(&apply->full_waiters);
 	INIT_LIST_HEAD(&apply->retry);
+	INIT_LIST_HEAD(&apply->submits);
 	INIT_LIST_HEAD(&apply->acks);
 	INIT_LIST_HEAD(&apply->evictions);
 	INIT_WORK(&apply->start_work, start_work);
+	INIT_WORK(&apply->submit_work, submit_work);
 	INIT_WORK(&apply->ack_work, ack_work);
 	INIT_WORK(&apply->evict_work, evict_work);
 	apply->ack_body = kzalloc(sizeof(*apply->ack_body), GFP_KERNEL);
@@ -644,6 +709,7 @@ void braid_apply_free(struct braid_volume *volume)
 	wait_event(volume->changed, apply_idle(volume));
 	remove_wait_queue(&volume->changed, &apply->changed);
 	cancel_work_sync(&apply->start_work);
+	cancel_work_sync(&apply->submit_work);
 	cancel_work_sync(&apply->ack_work);
 	cancel_work_sync(&apply->evict_work);
 	list_for_each_entry_safe(item, next, &apply->evictions, entry)

@@ -55,7 +55,7 @@ static sector_t local_sector(const struct braid_volume *volume, u64 offset_bytes
 
 struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 			    const struct braid_buffer *buffer, u64 offset_bytes, u32 length_bytes,
-			    bio_end_io_t *end_io, void *private)
+			    bio_end_io_t *end_io, void *private, gfp_t gfp)
 {
 	struct braid_disk *disk = READ_ONCE(volume->data);
 	u32 i, nr_pages = buffer ? buffer->nr_pages : 0;
@@ -63,7 +63,9 @@ struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, bl
 
 	if (!disk)
 		return NULL;
-	bio = bio_alloc_bioset(disk->bdev, nr_pages, operation, GFP_NOIO, set);
+	bio = bio_alloc_bioset(disk->bdev, nr_pages, operation, gfp, set);
+	if (!bio)
+		return NULL;
 	bio->bi_end_io = end_io;
 	bio->bi_private = private;
 	if (length_bytes)
@@ -71,6 +73,17 @@ struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, bl
 	for (i = 0; i < nr_pages; i++)
 		__bio_add_page(bio, buffer->vec[i].bv_page, buffer->vec[i].bv_len, 0);
 	return bio;
+}
+
+/*
+ * Devices made of others are left out: some kernels hand the flag on to the members of a mirror and take a member's
+ * "would wait" for a broken one.
+ */
+bool braid_local_nowait(struct braid_volume *volume)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+
+	return disk && queue_is_mq(bdev_get_queue(disk->bdev)) && bdev_nowait(disk->bdev);
 }
 
 int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,

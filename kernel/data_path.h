@@ -23,11 +23,19 @@ void braid_regions_put(struct braid_volume *volume, struct braid_regions *region
 
 /*
  * A bio for the local disk with pages of @buffer (NULL and length 0: a flush). NULL when the disk is gone. Takes no
- * reference on @buffer. Sleeps; never fails for want of memory: caller lets earlier bios of @set go first.
+ * reference on @buffer. With GFP_NOIO it sleeps and never fails for want of memory: caller lets earlier bios of @set go
+ * first. With GFP_NOWAIT NULL may mean: no memory now.
  */
 struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 			    const struct braid_buffer *buffer, u64 offset_bytes, u32 length_bytes,
-			    bio_end_io_t *end_io, void *private);
+			    bio_end_io_t *end_io, void *private, gfp_t gfp);
+/*
+ * May bios for the local disk carry BRAID_NOWAIT? Then submit_bio() never waits for the disk; a bio that would have to ends
+ * with BLK_STS_AGAIN, or with BLK_STS_NOTSUPP when the disk has changed its mind.
+ */
+bool braid_local_nowait(struct braid_volume *volume);
+/* Writeback throttling makes asynchronous writes wait whatever REQ_NOWAIT says; it lets direct I/O pass. */
+#define BRAID_NOWAIT (REQ_NOWAIT | REQ_SYNC | REQ_IDLE)
 /* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes, wait. 0 or negative errno. */
 int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes);
@@ -48,7 +56,7 @@ typedef void braid_apply_run(struct braid_apply_request *request);
 
 /* One frame of another node that is being worked on; owned by apply.c. */
 struct braid_apply_request {
-	struct list_head entry;		/* log_waiters, full_waiters or acks; under volume->lock */
+	struct list_head entry;		/* one of the lists of struct braid_apply; under volume->lock */
 	struct braid_volume *volume;
 	struct braid_range range;
 	struct braid_regions regions;
@@ -65,6 +73,7 @@ struct braid_apply_request {
 	u8 node;
 	u8 lane;
 	bool error;
+	bool nowait;			/* on the disk with BRAID_NOWAIT */
 };
 
 /* Counts as in flight until braid_apply_end(). GFP_NOIO, never NULL. Takes over @payload. */

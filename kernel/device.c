@@ -132,13 +132,13 @@ static enum braid_error gendisk_create(struct braid_volume *volume)
 		.logical_block_bytes = max_t(unsigned int, VOLUME_SECTOR_BYTES, bdev_logical_block_size(backing)),
 		.physical_block_bytes = max_t(unsigned int, VOLUME_BLOCK_BYTES, bdev_physical_block_size(backing)),
 		.io_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT,
-		/* A request never spans more than two regions of the activity log. */
-		.zeroes_sectors_max = ACTLOG_REGION_BYTES >> SECTOR_SHIFT,
+		/* What fits one frame, and two regions of the activity log. */
+		.zeroes_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT,
 	};
 	struct gendisk *disk;
 
 	if (bdev_max_discard_sectors(backing)) {
-		limits.discard_sectors_max = ACTLOG_REGION_BYTES >> SECTOR_SHIFT;
+		limits.discard_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT;
 		limits.discard_granularity_bytes = VOLUME_BLOCK_BYTES;
 	}
 	disk = braid_gendisk_alloc(&limits);

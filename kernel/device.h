@@ -69,7 +69,9 @@ struct braid_volume {
 	struct volume core;		/* under lock */
 
 	/* engine.c */
-	struct workqueue_struct *workqueue;	/* of this volume, WQ_MEM_RECLAIM, unbound */
+	struct workqueue_struct *workqueue;	/* of this volume, WQ_MEM_RECLAIM, unbound: works that may wait for the data disk */
+	struct workqueue_struct *engine_workqueue;	/* ordered: engine_work only */
+	struct workqueue_struct *meta_workqueue;	/* commit_work, save_work */
 	struct work_struct engine_work;
 	struct list_head events;	/* under lock */
 	u32 nr_events;			/* under lock */
@@ -169,8 +171,8 @@ void braid_dispatch_add(struct braid_volume *volume);
  */
 void braid_dispatch_remove(struct braid_volume *volume);
 /*
- * After the removal: wait until no frame is being delivered. Process context; as long as the disk takes, since the delivery
- * of a write may wait for room in its queue.
+ * After the removal: wait until no frame is being delivered. Process context; the delivery of a write may wait for memory,
+ * never for the disk.
  */
 void braid_dispatch_drain(struct braid_volume *volume);
 /* device.c: namespace exit: forced down of every volume. */
@@ -262,6 +264,7 @@ int braid_io_init(struct braid_volume *volume);
 void braid_io_free(struct braid_volume *volume);
 void braid_io_submit(struct braid_volume *volume, struct bio *bio);	/* from submit_bio of the gendisk */
 void braid_io_gate(struct braid_volume *volume);			/* VOLUME_DO_GATE */
+void braid_io_missed(struct braid_volume *volume, u8 node);		/* VOLUME_DO_MISSED */
 void braid_io_release(struct braid_volume *volume, u8 node);		/* VOLUME_DO_RELEASE */
 void braid_io_log_committed(struct braid_volume *volume);
 void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed);	/* from WIRE_ACKS */

@@ -77,7 +77,7 @@ void braid_engine_post(struct braid_volume *volume, const struct volume_event *e
 			volume->overflow.nodes[event->type] |= NODE_BIT(event->node);
 	}
 	if (volume->engine_running)
-		queue_work(volume->workqueue, &volume->engine_work);
+		queue_work(volume->engine_workqueue, &volume->engine_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -335,6 +335,9 @@ static void perform(struct braid_volume *volume, const struct volume_action *act
 	case VOLUME_DO_LOG_RESET:
 		braid_meta_log_reset(volume);
 		break;
+	case VOLUME_DO_MISSED:
+		braid_io_missed(volume, action->node);
+		break;
 	case VOLUME_DO_RELEASE:
 		braid_io_release(volume, action->node);
 		break;
@@ -412,6 +415,26 @@ static void engine_work(struct work_struct *work)
 
 /* ---- life ---- */
 
+/* Three, so that works stuck on a hung disk hold up neither steps nor metadata. */
+static int queues_create(struct braid_volume *volume)
+{
+	volume->workqueue = alloc_workqueue("braid%u", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0, volume->minor);
+	volume->engine_workqueue = alloc_ordered_workqueue("braid%u_engine", WQ_MEM_RECLAIM | WQ_HIGHPRI, volume->minor);
+	volume->meta_workqueue = alloc_workqueue("braid%u_meta", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0,
+						 volume->minor);
+	return volume->workqueue && volume->engine_workqueue && volume->meta_workqueue ? 0 : -ENOMEM;
+}
+
+static void queues_destroy(struct braid_volume *volume)
+{
+	if (volume->meta_workqueue)
+		destroy_workqueue(volume->meta_workqueue);
+	if (volume->engine_workqueue)
+		destroy_workqueue(volume->engine_workqueue);
+	if (volume->workqueue)
+		destroy_workqueue(volume->workqueue);
+}
+
 int braid_engine_init(struct braid_volume *volume)
 {
 	INIT_LIST_HEAD(&volume->events);
@@ -420,8 +443,8 @@ int braid_engine_init(struct braid_volume *volume)
 	volume->body = kzalloc(sizeof(*volume->body), GFP_KERNEL);
 	if (!volume->body)
 		return -ENOMEM;
-	volume->workqueue = alloc_workqueue("braid%u", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0, volume->minor);
-	if (!volume->workqueue) {
+	if (queues_create(volume)) {
+		queues_destroy(volume);
 		kfree(volume->body);
 		volume->body = NULL;
 		return -ENOMEM;
@@ -433,7 +456,7 @@ void braid_engine_start(struct braid_volume *volume)
 {
 	spin_lock_irq(&volume->lock);
 	volume->engine_running = true;
-	queue_work(volume->workqueue, &volume->engine_work);
+	queue_work(volume->engine_workqueue, &volume->engine_work);
 	spin_unlock_irq(&volume->lock);
 }
 
@@ -459,7 +482,7 @@ void braid_engine_stop(struct braid_volume *volume)
 void braid_engine_free(struct braid_volume *volume)
 {
 	braid_engine_stop(volume);
-	destroy_workqueue(volume->workqueue);
+	queues_destroy(volume);
 	kfree(volume->body);
 }
 

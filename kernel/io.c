@@ -137,6 +137,8 @@ void braid_request_insert(struct braid_request *request)
 {
 	request->id = braid_request_id(request->volume, false);
 	hlist_add_head(&request->by_id, hash_head(request->volume->io, request->id));
+	if (request->kind != REQUEST_READ)
+		braid_io_late_watch(request);
 }
 
 struct braid_request *braid_request_find(struct braid_volume *volume, u64 id)
@@ -202,24 +204,36 @@ static void drop_hold(struct braid_request *request)
 		request_ended(request);
 }
 
+/* This node is waited for no more: a local part that has not begun never will. Under the lock. */
+static void leave_log(struct braid_request *request, u8 node)
+{
+	if (node != request->volume->core.node || !request->log_waiting)
+		return;
+	request->log_waiting = false;
+	list_del_init(&request->entry);
+}
+
 /*
- * One acknowledgement without error, or a release. True: the last one; the caller drops the hold after unlocking.
- * Under the lock.
+ * One acknowledgement without error, or @node is waited for no more. True: the last one; the caller drops the hold after
+ * unlocking. Under the lock.
  */
 static bool acked_locked(struct braid_request *request, u8 node, bool ok)
 {
-	struct braid_volume *volume = request->volume;
-
 	if (!volume_waits_for(&request->ack, node))
 		return false;
 	if (ok)
 		request->ok_nodes |= NODE_BIT(node);
-	if (node == volume->core.node && request->log_waiting) {
-		/* Released before its local part began: it never will. */
-		request->log_waiting = false;
-		list_del_init(&request->entry);
-	}
-	return volume_acked(&volume->core, &request->ack, node);
+	leave_log(request, node);
+	return volume_acked(&request->volume->core, &request->ack, node);
+}
+
+/* The same when the core releases the requests that missed @node, and this node's own. Under the lock. */
+static bool released_locked(struct braid_request *request, u8 node)
+{
+	if (!volume_waits_for(&request->ack, node))
+		return false;
+	leave_log(request, node);
+	return volume_released(&request->volume->core, &request->ack, node);
 }
 
 static void end_collected(struct list_head *ending)
@@ -287,11 +301,11 @@ void braid_request_local_start(struct braid_request *request)
 	}
 	if (request->flushing)
 		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0,
-				      local_endio, request);
+				      local_endio, request, GFP_NOIO);
 	else
 		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | (request->fua ? REQ_FUA : 0),
 				      request->buffer, request->offset_bytes, request->length_bytes, local_endio,
-				      request);
+				      request, GFP_NOIO);
 	if (bio) {
 		submit_bio(bio);
 		return;
@@ -346,7 +360,7 @@ static bool log_ready(struct braid_request *request)
 	struct braid_volume *volume = request->volume;
 	bool internal = request->flushing && !request->bio;
 
-	return braid_regions_ready(volume, &request->regions) && 
+	return braid_regions_ready(volume, &request->regions) &&
 	       (internal || !volume_mark_wanted(&volume->core, request->generation_id));
 }
 
@@ -550,23 +564,6 @@ static bool kind_of(const struct bio *bio, struct braid_request *request)
 	}
 }
 
-/* The disk's limits let discards and zeroes be larger than a frame may say; the rest is submitted again. */
-static struct bio *split_to_frame(struct bio *bio)
-{
-	struct bio *first;
-
-	if (bio->bi_iter.bi_size <= IO_BYTES_MAX)
-		return bio;
-	first = bio_split(bio, IO_BYTES_MAX >> SECTOR_SHIFT, GFP_NOIO, &bio->bi_bdev->bd_disk->bio_split);
-	if (IS_ERR_OR_NULL(first)) {
-		bio_io_error(bio);
-		return NULL;
-	}
-	bio_chain(first, bio);
-	submit_bio_noacct(bio);
-	return first;
-}
-
 void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 {
 	struct braid_request *request;
@@ -574,13 +571,12 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 	bio = bio_split_to_limits(bio);
 	if (!bio)
 		return;
-	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing)) {
+	/* The disk's limits keep everything within one frame. */
+	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing) ||
+	    WARN_ON_ONCE(bio->bi_iter.bi_size > IO_BYTES_MAX)) {
 		bio_io_error(bio);
 		return;
 	}
-	bio = split_to_frame(bio);
-	if (!bio)
-		return;
 	request = braid_request_alloc(volume);
 	if (!kind_of(bio, request)) {
 		bio->bi_status = BLK_STS_NOTSUPP;
@@ -616,6 +612,9 @@ void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool fa
 
 	spin_lock_irqsave(&volume->lock, flags);
 	request = braid_request_find(volume, request_id);
+	/* Of a peer that left the stream since: the answer belongs to its former incarnation. */
+	if (request && request->ack.missed & NODE_BIT(node))
+		request = NULL;
 	if (request && request->kind != REQUEST_READ && node != volume->core.node) {
 		report = failed && volume_waits_for(&request->ack, node);
 		if (!failed)
@@ -626,6 +625,21 @@ void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool fa
 		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_IO_FAILED, node);
 	if (last)
 		drop_hold(request);
+}
+
+void braid_io_missed(struct braid_volume *volume, u8 node)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+	unsigned long flags;
+	u32 bucket;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++)
+		hlist_for_each_entry(request, &io->in_flight[bucket], by_id)
+			if (request->kind != REQUEST_READ)
+				volume_missed(&volume->core, &request->ack, node);
+	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
 void braid_io_release(struct braid_volume *volume, u8 node)
@@ -639,7 +653,7 @@ void braid_io_release(struct braid_volume *volume, u8 node)
 	spin_lock_irqsave(&volume->lock, flags);
 	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++)
 		hlist_for_each_entry(request, &io->in_flight[bucket], by_id)
-			if (acked_locked(request, node, false))
+			if (request->kind != REQUEST_READ && released_locked(request, node))
 				list_add_tail(&request->ending, &ending);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	end_collected(&ending);
@@ -847,6 +861,7 @@ void braid_io_free(struct braid_volume *volume)
 		return;
 	braid_io_fail_all(volume);	/* nothing arms the timer or begins a round any more */
 	braid_timer_stop(&io->idle_timer);
+	braid_timer_stop(&io->late_timer);
 	wait_event(volume->changed, no_requests(volume));
 	remove_wait_queue(&volume->changed, &io->changed);
 	cancel_work_sync(&io->work);

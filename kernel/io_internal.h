@@ -40,6 +40,7 @@ enum request_limits {
 	REQUEST_POOL = 64,
 	REQUEST_HASH_BITS = 8,
 	IO_IDLE_MS = 5000,	/* after the last write the activity log is emptied */
+	IO_LATE_TURN_MS = 1000,	/* looks so often whether a peer is late */
 	EVICT_BATCH = 250,
 };
 
@@ -55,6 +56,7 @@ struct braid_request {
 	struct work_struct work;	/* local part of discard and zeroes, which sleeps; read repair */
 	struct volume_ack ack;
 	unsigned long start_time;	/* jiffies, for the disk's statistics */
+	unsigned long sent_time;	/* jiffies, into flight */
 	u64 id;
 	u64 offset_bytes;
 	u32 length_bytes;
@@ -103,6 +105,10 @@ struct braid_io {
 	bool round_wanted;		/* another one after this */
 	bool round_all;			/* evict everything that may go */
 	bool tidy;			/* write removals to the log on disk too */
+
+	/* bounded acknowledgement (io_log.c) [W4] */
+	struct timer_list late_timer;	/* runs only while changes are in flight */
+	u32 late_nodes;			/* reported, and still waited for */
 };
 
 /* io.c */
@@ -135,5 +141,7 @@ void braid_io_log_exit(struct braid_io *io);
 void braid_io_round_want(struct braid_io *io, bool all);	/* under the lock */
 void braid_io_round_flushed(struct braid_io *io, bool ok);	/* under the lock */
 bool braid_io_evict_wanted(struct braid_volume *volume);	/* under the lock */
+/* A change goes into flight: from now on somebody looks whether its peers answer in time. Under the lock. */
+void braid_io_late_watch(struct braid_request *request);
 
 #endif

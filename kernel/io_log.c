@@ -4,8 +4,12 @@
  *
  * An eviction round: one internal flush on every streaming replica and here (flush epoch E); when it ended everywhere,
  * round_work makes the dirty bits durable, drops the regions whose writes all ended by E, and tells the peers which.
- * A round begins when the log gets full, 5 s after the last write (the timer is armed by writes only, so an idle
- * volume wakes nobody), and on demand. One at a time; what is wanted meanwhile makes the next one.
+ * A round begins when the log gets full, 5 s after the last write (the timer is armed by writes and by a failed round,
+ * so an idle volume wakes nobody), and on demand. One at a time; what is wanted meanwhile makes the next one.
+ *
+ * Bounded acknowledgement [W4]: a peer whose session is alive while its disk hangs answers pings and no writes. While changes
+ * are in flight a timer looks for those that a peer owes an answer for longer than options.disk_timeout_ms; the core is
+ * told once, drops the peer and so lets the writes go on.
  */
 #include <linux/bio.h>
 #include <linux/slab.h>
@@ -197,6 +201,8 @@ static void end_round(struct braid_io *io)
 	io->round_all = again;
 	if (again)
 		braid_io_round_want(io, true);
+	else if (io->round_error && !io->failing)	/* what it was to evict is still there */
+		mod_timer(&io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
 	if (!list_empty(&io->full_waiters)) {
 		list_splice_tail_init(&io->full_waiters, &io->ready);
 		queue_work(volume->workqueue, &io->work);
@@ -245,6 +251,63 @@ static void idle_timer(struct timer_list *timer)
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
+/* ---- peers that owe answers [W4] ---- */
+
+void braid_io_late_watch(struct braid_request *request)
+{
+	struct braid_io *io = request->volume->io;
+
+	request->sent_time = jiffies;
+	if (!timer_pending(&io->late_timer))
+		mod_timer(&io->late_timer, jiffies + msecs_to_jiffies(IO_LATE_TURN_MS));
+}
+
+/* Peers that owe an answer since before @limit (jiffies); *@watch: changes are in flight. Under the lock. */
+static u32 late_nodes(const struct braid_io *io, unsigned long limit, bool *watch)
+{
+	const struct braid_request *request;
+	u32 bucket, nodes = 0;
+
+	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
+		hlist_for_each_entry(request, &io->in_flight[bucket], by_id) {
+			if (request->kind == REQUEST_READ)
+				continue;
+			*watch = true;
+			if (time_before(request->sent_time, limit))
+				nodes |= request->ack.pending & ~request->ack.missed;
+		}
+	}
+	return nodes & ~NODE_BIT(io->volume->core.node);
+}
+
+static void late_timer(struct timer_list *timer)
+{
+	struct braid_io *io = from_timer(io, timer, late_timer);
+	struct braid_volume *volume = io->volume;
+	u32 timeout_ms = READ_ONCE(volume->bn->options.disk_timeout_ms);
+	bool watch = false;
+	unsigned long flags;
+	u32 late, report;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	late = late_nodes(io, jiffies - msecs_to_jiffies(timeout_ms), &watch);
+	report = late & ~io->late_nodes;
+	io->late_nodes = late;
+	if (watch && !io->failing)
+		mod_timer(&io->late_timer, jiffies + msecs_to_jiffies(IO_LATE_TURN_MS));
+	spin_unlock_irqrestore(&volume->lock, flags);
+	while (report) {
+		u8 node = __ffs(report);
+
+		report &= report - 1;
+		pr_warn("braid: %s: node %u has not answered a write for %u ms -> it is dropped\n", volume->name, node,
+			timeout_ms);
+		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_IO_FAILED, node);
+	}
+}
+
+/* ---- rounds on demand, life ---- */
+
 static bool rounds_reached(struct braid_io *io, u64 target)
 {
 	unsigned long flags;
@@ -282,6 +345,7 @@ int braid_io_log_init(struct braid_io *io)
 		return -ENOMEM;
 	INIT_WORK(&io->round_work, round_work);
 	timer_setup(&io->idle_timer, idle_timer, 0);
+	timer_setup(&io->late_timer, late_timer, 0);
 	return 0;
 }
 

@@ -138,14 +138,15 @@ static void rewrite_endio(struct bio *bio)
 	braid_request_succeed(request);
 }
 
-static void finish_read(struct braid_request *request, bool rewrite)
+/* The disk may make it wait, and a lane has more to do than that. */
+static void rewrite_work(struct work_struct *work)
 {
+	struct braid_request *request = container_of(work, struct braid_request, work);
 	struct braid_volume *volume = request->volume;
-	struct bio *bio = NULL;
+	struct bio *bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE, request->buffer,
+					  request->offset_bytes, request->length_bytes, rewrite_endio, request,
+					  GFP_NOIO);
 
-	if (rewrite)
-		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE, request->buffer,
-				      request->offset_bytes, request->length_bytes, rewrite_endio, request);
 	if (bio)
 		submit_bio(bio);
 	else
@@ -182,5 +183,10 @@ void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_
 	}
 	request->buffer = payload;
 	braid_buffer_to_bio(payload, request->bio);
-	finish_read(request, rewrite);
+	if (rewrite) {
+		INIT_WORK(&request->work, rewrite_work);
+		queue_work(volume->workqueue, &request->work);
+	} else {
+		braid_request_succeed(request);
+	}
 }

@@ -19,6 +19,7 @@ static_assert((int)BRAID_PORT_DEFAULT == (int)WIRE_PORT);
 enum {
 	TIMEOUT_MS_DEFAULT = 5000,	/* failure timeout of sessions */
 	DATA_LANES_DEFAULT = 2,
+	DISK_TIMEOUT_MS_DEFAULT = 30000,	/* [W4] */
 };
 
 /* Not const: struct nla_policy of 6.1 points to them so. */
@@ -177,7 +178,11 @@ static int read_identity(struct genl_info *info, struct braid_identity *identity
 
 static int node_start(struct sk_buff *skb, struct genl_info *info)
 {
-	struct braid_options options = { .timeout_ms = TIMEOUT_MS_DEFAULT, .nr_data_lanes = DATA_LANES_DEFAULT };
+	struct braid_options options = {
+		.timeout_ms = TIMEOUT_MS_DEFAULT,
+		.nr_data_lanes = DATA_LANES_DEFAULT,
+		.disk_timeout_ms = DISK_TIMEOUT_MS_DEFAULT,
+	};
 	struct braid_identity identity = { };
 	struct braid_request request;
 	int error = read_identity(info, &identity);

@@ -560,6 +560,7 @@ void braid_options_set(struct braid_net *bn, const struct braid_options *options
 	lockdep_assert_held(&bn->lock);
 	WRITE_ONCE(bn->options.timeout_ms, clamp_t(u32, options->timeout_ms, 500, 60000));
 	WRITE_ONCE(bn->options.nr_data_lanes, clamp_t(u32, options->nr_data_lanes, 1, WIRE_LANES_MAX - 1));
+	WRITE_ONCE(bn->options.disk_timeout_ms, clamp_t(u32, options->disk_timeout_ms, 5000, 600000));
 	for (i = 0; i < NODES_MAX; i++) {
 		struct braid_session *session = peer_locked(bn, i);
 

@@ -16,6 +16,7 @@
 struct braid_options {
 	u32 timeout_ms;		/* failure timeout: a peer that is silent that long is gone; default 5000, 500..60000 */
 	u32 nr_data_lanes;	/* 1..WIRE_LANES_MAX - 1, default 2 */
+	u32 disk_timeout_ms;	/* a peer that owes the answer to a write that long is dropped [W4]; default 30000, 5000..600000 */
 };
 
 struct braid_identity {

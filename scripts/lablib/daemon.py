@@ -416,7 +416,7 @@ class Lab:
 
     async def do_shell(self, io, guest_name):
         guest = self.guest(guest_name)
-        return await self.follow(io, guest.start("exec bash -il", io.send, "T"), None)
+        return await self.follow(io, guest.start("exec bash -i", io.send, "T"), None)
 
     async def follow(self, io, job, timeout_s):
         """Wait for a job's end, its timeout or its client's going away."""

@@ -208,7 +208,7 @@ on alpha 'braid demote web'
 step "commands while a disk hangs"
 on_all 'braid down web'
 on alpha 'size=$(blockdev --getsz /dev/vdb); dmsetup create slow --table "0 $size linear /dev/vdb 0"
-	sed -i s,/dev/vdb,/dev/mapper/slow, /var/lib/braid/node'
+	sed -i s,/dev/vdb,/dev/$(dmsetup info -c --noheadings -o blkdevname slow), /var/lib/braid/node'
 on_all 'braid up web'
 in_sync web 30 alpha beta
 on alpha 'braid promote web && dmsetup suspend --nolockfs --noflush slow'
@@ -241,5 +241,11 @@ on beta 'braid down web'
 refused beta wrong-id 'braid delete web --id 00000000000000aa'
 on beta "braid delete web --id $id"
 refused beta no-such-volume 'braid up web'
-on alpha "braid forget web beta --id $id && braid down web && dmsetup remove slow"
+# It was in sync: the next generation is the first one without it.
+on alpha 'braid promote web --peer-down beta
+	dd if=/dev/zero of=/dev/braid/web bs=4k count=1 oflag=direct conv=notrunc status=none && braid demote web'
+wait_on alpha 15 "beta's replica is forgotten" "braid forget web beta --id $id"
+expect alpha "$(vol alpha web '.replicas | join(",")')" "replicas that are left"
+wait_vol alpha web 5 '.healthy'
+on alpha 'braid down web && dmsetup remove slow'
 cluster_down alpha beta
