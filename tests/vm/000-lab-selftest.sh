@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: volatile 64M,64M
-# Deadline: 180
+# Deadline: 300
 
 . "$(dirname "$0")/lib.sh"
 

@@ -4,7 +4,7 @@
 # What: a durable disk keeps through a power cut all that was written, flushed or not
 # Kernels: 6.12 6.1
 # Guests: 2
-# Deadline: 60
+# Deadline: 120
 
 . "$(dirname "$0")/lib.sh"
 

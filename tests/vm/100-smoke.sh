@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 128M,64M,16M
-# Deadline: 120
+# Deadline: 300
 
 . "$(dirname "$0")/cluster.sh"
 

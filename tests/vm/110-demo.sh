@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 192M,96M,16M
-# Deadline: 300
+# Deadline: 700
 # Mem: 768
 
 . "$(dirname "$0")/lib.sh"

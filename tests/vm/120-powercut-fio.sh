@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 128M,96M,16M
-# Deadline: 600
+# Deadline: 1200
 #
 # ROUNDS (10). The roles change with every round. On web: stamped writes of 4 to 128 KiB, each acknowledged one is checked.
 # On db: fio with crc32c verification, each finished pass is checked.

@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: volatile 128M,64M,16M
-# Deadline: 240
+# Deadline: 480
 
 . "$(dirname "$0")/cluster.sh"
 

@@ -5,7 +5,7 @@
 # Kernels: 6.12
 # Guests: 2
 # Disks: durable 128M,64M,16M
-# Deadline: 300
+# Deadline: 600
 #
 # FLAPS (30): seconds of flapping. The failure timeout is the default of 5 s for the first cut and 2 s afterwards.
 

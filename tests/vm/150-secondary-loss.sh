@@ -5,7 +5,7 @@
 # Kernels: 6.12
 # Guests: 2
 # Disks: durable 128M,64M,16M
-# Deadline: 300
+# Deadline: 600
 
 . "$(dirname "$0")/cluster.sh"
 

@@ -5,7 +5,7 @@
 # Kernels: 6.12
 # Guests: 3
 # Disks: durable 96M,64M,16M
-# Deadline: 240
+# Deadline: 480
 
 . "$(dirname "$0")/cluster.sh"
 

@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 1
 # Disks: durable 16M
-# Deadline: 420
+# Deadline: 900
 # Mem: 768
 #
 # CYCLES (100)

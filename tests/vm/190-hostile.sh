@@ -5,7 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 64M,64M,16M
-# Deadline: 300
+# Deadline: 700
 
 . "$(dirname "$0")/cluster.sh"
 

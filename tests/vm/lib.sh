@@ -109,11 +109,14 @@ kill_bg()
 	"$LAB" kill "$LAB_NAME" "$@"
 }
 
+# Waits are given for a quiet machine; one that is busy or slow may take this many times longer.
+PATIENCE=${PATIENCE:-3}
+
 # wait_for SECONDS DESCRIPTION COMMAND...: until the host's command succeeds.
 # Fails the test, with the last output, when that takes too long.
 wait_for()
 {
-	local end=$(($(now_ms) + $1 * 1000)) what=$2 output
+	local end=$(($(now_ms) + $1 * 1000 * PATIENCE)) what=$2 output
 	shift 2
 	while ! output=$("$@" 2>&1); do
 		if [ "$(now_ms)" -ge $end ]; then
@@ -128,7 +131,7 @@ wait_for()
 # in a guest. Each attempt may take the rest of the time.
 wait_on()
 {
-	local guest=$1 end=$(($(now_ms) + $2 * 1000)) what=$3 output='' left
+	local guest=$1 end=$(($(now_ms) + $2 * 1000 * PATIENCE)) what=$3 output='' left
 	shift 3
 	while :; do
 		left=$((end - $(now_ms)))
