@@ -125,6 +125,7 @@ bool braid_request_gate(struct braid_request *request)
 
 	braid_range_unlock(&request->volume->ranges, &request->range);
 	list_add_tail(&request->entry, &io->gate_waiters);
+	braid_io_late_watch(request);
 	return first;
 }
 

@@ -277,6 +277,12 @@ static u32 late_nodes(const struct braid_io *io, unsigned long limit, bool *watc
 				nodes |= request->ack.pending & ~request->ack.missed;
 		}
 	}
+	/* What waits at the gate waits for peers that have to make a record durable [G3]. */
+	list_for_each_entry(request, &io->gate_waiters, entry) {
+		*watch = true;
+		if (io->volume->core.proposal.active && time_before(request->sent_time, limit))
+			nodes |= io->volume->core.proposal.waiting;
+	}
 	return nodes & ~NODE_BIT(io->volume->core.node);
 }
 

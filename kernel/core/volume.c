@@ -717,10 +717,12 @@ static void with_peer(struct step *step, const struct volume_event *event)
 		peer_down(step, peer);
 		break;
 	case VOLUME_EVENT_PEER_IO_FAILED:
-		if (volume->streaming & NODE_BIT(peer->node)) {
-			volume_leave(step, peer, VOLUME_GREETING);
-			peer->greet_wanted = true;
-		}
+		if (!(volume->streaming & NODE_BIT(peer->node)))
+			break;
+		if (!peer->acks_pending)
+			step_end_session(step, peer, WIRE_BYE_STUCK);
+		volume_leave(step, peer, VOLUME_GREETING);
+		peer->greet_wanted = true;
 		break;
 	case VOLUME_EVENT_RESYNC_DRY:
 		volume_resync_dry(step, peer);

@@ -110,6 +110,9 @@ wait_vol beta web 20 '.peers[0].connected == false'
 volume_before=$(facts beta | jq -c 'select(.volumes)')
 hostile alpha replay beta
 hostile alpha frames beta
+dropped=$(on beta 'braid node show --json' | jq '.peers[0].dropped_frames')
+[ "$dropped" -gt 0 ] || fail "no bad frame was counted"
+step "$dropped frames were dropped and counted"
 same_facts "$volume_before" "$(facts beta | jq -c 'select(.volumes)')" "hostile frames"
 on alpha 'braid up web'
 in_sync web 20 alpha beta

@@ -267,21 +267,29 @@ class Attack:
         self.expect("reflected HELLO", True, lane.closed())
 
     def opened(self):
-        lane = Lane(self.address)
-        got = self.handshake(lane)
-        if got != "open":
-            self.expect("authentication", "open", got)
-            sys.exit(1)
-        return lane
+        """Control and data lane of an open session."""
+        session = self.random.getrandbits(63) | 1
+        lanes = []
+        for number in range(2):
+            lane = Lane(self.address)
+            got = self.handshake(lane, None, self.hello(session, lane=number))
+            if got != "open":
+                self.expect("authentication of lane %d" % number, "open", got)
+                sys.exit(1)
+            lanes.append(lane)
+        # The first frame of the other side tells that it regards the session as open.
+        lanes[0].receive()
+        return lanes
 
     def frames(self):
-        """Authenticated, on the control lane of a session that has no data lanes yet."""
+        """Authenticated, in an open session."""
         volume = struct.pack("<Q", self.random.getrandbits(63) | 1)
         cases = []
         for kind in CONTROL + DATA + [0, 5, 15, 20, 46, 63, 75, 255]:
             cases.append(("type %d, length beyond" % kind, dict(kind=kind, length=(1 << 20) + 4097)))
             cases.append(("type %d, length 4 GiB" % kind, dict(kind=kind, length=0xffffffff)))
             cases.append(("type %d, no body" % kind, dict(kind=kind)))
+            cases.append(("type %d, wrong lane" % kind, dict(kind=kind, body=bytes(8))))
             cases.append(("type %d, unknown flags" % kind, dict(kind=kind, body=volume * 5, flags=0x8000)))
             cases.append(("type %d, random body" % kind, dict(kind=kind, body=self.random.randbytes(40))))
         cases += [("wrong sequence", dict(kind=16, body=bytes(8), sequence=9)), ("wrong magic", dict(kind=16, magic=1)),
@@ -291,16 +299,17 @@ class Attack:
                   ("PROOF when open", dict(kind=PROOF, body=bytes(32)))]
         self.random.shuffle(cases)
         for what, fields in cases[:int(os.environ.get("CASES", "60"))]:
-            lane = self.opened()
+            lanes = self.opened()
             fields.setdefault("sequence", 2)
+            lane = lanes[1 if fields["kind"] in DATA else 0]
+            if "wrong lane" in what:
+                lane = lanes[0 if fields["kind"] in DATA else 1]
             lane.send(frame(**fields))
-            ended = lane.closed(8)
             # A random body may be legal for a type of that length; it names no volume and is dropped.
+            ended = lane.closed(0.5 if "random body" in what else 4)
             self.expect(what, True, ended or "random body" in what)
-            lane.close()
-        lane = self.opened()
-        lane.send(frame(16, struct.pack("<Q", 7), 2))
-        lane.close()
+            for lane in lanes:
+                lane.close()
 
 
 def main():
