@@ -17,7 +17,7 @@ kernels := $(KVER)
 kbuild_flags := CONFIG_DEBUG_INFO_BTF_MODULES=
 root := $(shell test "$$(id -u)" = 0 && test -e /etc/debian_version && echo yes)
 
-.PHONY: all help modules command install uninstall check check-unit check-core check-vm demo lab packages sparse clean
+.PHONY: all help modules command install uninstall check check-build check-unit check-core check-vm demo lab packages sparse clean
 
 all: modules command
 
@@ -86,7 +86,10 @@ packages:
 	$(if $(root),scripts/install-packages build test lab)
 
 check: packages
-	+$(MAKE) -k check-core check-unit check-vm
+	+$(MAKE) -k check-core check-build check-unit check-vm
+
+check-build: command
+	scripts/check-build
 
 check-core:
 	scripts/check-core

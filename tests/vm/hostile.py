@@ -298,7 +298,7 @@ class Attack:
                   ("HELLO when open", dict(kind=HELLO, body=self.hello())),
                   ("PROOF when open", dict(kind=PROOF, body=bytes(32)))]
         self.random.shuffle(cases)
-        for what, fields in cases[:int(os.environ.get("CASES", "60"))]:
+        for what, fields in cases[:int(os.environ.get("CASES", "400"))]:
             lanes = self.opened()
             fields.setdefault("sequence", 2)
             lane = lanes[1 if fields["kind"] in DATA else 0]
