@@ -373,26 +373,6 @@ static u32 greet_flags(const struct volume *volume, const struct volume_peer *pe
 	return flags;
 }
 
-static void fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet)
-{
-	const struct ondisk_super *super = &volume->super;
-
-	memset(greet, 0, sizeof(*greet));
-	greet->volume_id = super->volume_id;
-	greet->replica_id = super->replica_id;
-	greet->volume_bytes = super->volume_bytes;
-	greet->granule_bytes = super->granule_bytes;
-	greet->actlog_parts = super->actlog_parts;
-	greet->number = peer->my_number;
-	greet->flags = peer->sent_flags;
-	greet->replicas = super->replicas;
-	greet->primary = volume->primary;
-	greet->sync_source = volume->sync_source;
-	greet->authority = volume->authority;
-	memcpy(greet->name, super->name, sizeof(greet->name));
-	greet->chain = super->chain;
-}
-
 static void evaluate(struct step *step, struct volume_peer *peer)
 {
 	struct volume *volume = step->volume;
@@ -400,7 +380,7 @@ static void evaluate(struct step *step, struct volume_peer *peer)
 
 	if (!peer->greeted || !peer->my_number)
 		return;
-	fill_greet(volume, peer, &volume->scratch);
+	volume_fill_greet(volume, peer, &volume->scratch);
 	peer->plan = volume_plan(&volume->scratch, volume->node, &peer->facts, peer->node, &peer->verdict);
 	peer->judged_number = peer->facts.number;
 	peer->confirmed = false;
@@ -798,68 +778,6 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 		break;
 	}
 	settle(&step);
-}
-
-static void fill_verdict(const struct volume *volume, const struct volume_action *action, struct wire_verdict *body)
-{
-	body->volume_id = volume->super.volume_id;
-	body->my_number = action->frame.number;
-	body->your_number = action->frame.your_number;
-	body->verdict = action->frame.verdict;
-	body->plan = action->frame.plan;
-}
-
-static void fill_record(const struct volume *volume, const struct volume_action *action, struct wire_record *body)
-{
-	const struct generation *record = lineage_find(&volume->super.chain, action->frame.value);
-	const struct generation *parent = record ? lineage_find(&volume->super.chain, record->parent_id) : NULL;
-
-	body->volume_id = volume->super.volume_id;
-	body->serial = action->frame.serial;
-	if (record)
-		body->record = *record;
-	body->parent_written = parent && parent->written;
-}
-
-void volume_fill(const struct volume *volume, const struct volume_action *action, union wire_body *body)
-{
-	const struct volume_peer *peer = volume_peer_const(volume, action->node);
-	u64 id = volume->super.volume_id;
-
-	memset(body, 0, sizeof(*body));
-	switch (action->frame_type) {
-	case WIRE_GREET:
-		if (peer)
-			fill_greet(volume, peer, &body->greet);
-		break;
-	case WIRE_VERDICT:
-		fill_verdict(volume, action, &body->verdict);
-		break;
-	case WIRE_RECORD:
-		fill_record(volume, action, &body->record);
-		break;
-	case WIRE_RECORD_ACK:
-		body->record_ack.volume_id = id;
-		body->record_ack.serial = action->frame.serial;
-		body->record_ack.ok = action->frame.ok;
-		break;
-	case WIRE_PROMOTE_ASK:
-	case WIRE_PROMOTE_ANSWER:
-		body->promote.volume_id = id;
-		body->promote.serial = action->frame.serial;
-		body->promote.granted = action->frame.ok;
-		body->promote.reason = action->frame.why;
-		break;
-	case WIRE_SYNC_ACCEPT:
-		body->accept.volume_id = id;
-		body->accept.chain = volume->super.chain;
-		break;
-	default:
-		body->volume.volume_id = id;
-		body->volume.value = action->frame.value;
-		body->volume.node = NODE_NONE;
-		break;
-	}
 }
 
 /* ---- start ---- */

@@ -46,6 +46,9 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer);
 u32 volume_in_sync(const struct volume *volume);
 
+/* volume_fill.c: the facts of this replica as @peer->my_number and ->sent_flags announce them. */
+void volume_fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet);
+
 /* volume_sync.c */
 void volume_choose_source(struct step *step);
 void volume_ask_source(struct step *step, struct volume_peer *peer);

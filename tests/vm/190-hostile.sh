@@ -13,7 +13,7 @@ STATE=/var/lib/braid/node
 # Alpha has the smaller id: it connects to beta. So the bad client runs on alpha.
 hostile()
 {
-	ON_TIMEOUT=90 on "$1" "CASES=${CASES:-400} /usr/bin/python3 -SE $REPO/tests/vm/hostile.py $2 $(address "$3") $STATE $SEED"
+	ON_TIMEOUT=400 on "$1" "CASES=${CASES:-400} /usr/bin/python3 -SE $REPO/tests/vm/hostile.py $2 $(address "$3") $STATE $SEED"
 }
 
 # facts GUEST: everything that hostile input must not change

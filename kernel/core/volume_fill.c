@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Bodies of the control frames that a step wants sent. The steps only name them; what they say is the volume's state
+ * after the step [N4].
+ */
+#include "volume_internal.h"
+
+void volume_fill_greet(const struct volume *volume, const struct volume_peer *peer,
+		       struct wire_greet *greet)
+{
+	const struct ondisk_super *super = &volume->super;
+
+	memset(greet, 0, sizeof(*greet));
+	greet->volume_id = super->volume_id;
+	greet->replica_id = super->replica_id;
+	greet->volume_bytes = super->volume_bytes;
+	greet->granule_bytes = super->granule_bytes;
+	greet->actlog_parts = super->actlog_parts;
+	greet->number = peer->my_number;
+	greet->flags = peer->sent_flags;
+	greet->replicas = super->replicas;
+	greet->primary = volume->primary;
+	greet->sync_source = volume->sync_source;
+	greet->authority = volume->authority;
+	memcpy(greet->name, super->name, sizeof(greet->name));
+	greet->chain = super->chain;
+}
+
+static void fill_verdict(const struct volume *volume, const struct volume_action *action, struct wire_verdict *body)
+{
+	body->volume_id = volume->super.volume_id;
+	body->my_number = action->frame.number;
+	body->your_number = action->frame.your_number;
+	body->verdict = action->frame.verdict;
+	body->plan = action->frame.plan;
+}
+
+static void fill_record(const struct volume *volume, const struct volume_action *action, struct wire_record *body)
+{
+	const struct generation *record = lineage_find(&volume->super.chain, action->frame.value);
+	const struct generation *parent = record ? lineage_find(&volume->super.chain, record->parent_id) : NULL;
+
+	body->volume_id = volume->super.volume_id;
+	body->serial = action->frame.serial;
+	if (record)
+		body->record = *record;
+	body->parent_written = parent && parent->written;
+}
+
+void volume_fill(const struct volume *volume, const struct volume_action *action, union wire_body *body)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, action->node);
+	u64 id = volume->super.volume_id;
+
+	memset(body, 0, sizeof(*body));
+	switch (action->frame_type) {
+	case WIRE_GREET:
+		if (peer)
+			volume_fill_greet(volume, peer, &body->greet);
+		break;
+	case WIRE_VERDICT:
+		fill_verdict(volume, action, &body->verdict);
+		break;
+	case WIRE_RECORD:
+		fill_record(volume, action, &body->record);
+		break;
+	case WIRE_RECORD_ACK:
+		body->record_ack.volume_id = id;
+		body->record_ack.serial = action->frame.serial;
+		body->record_ack.ok = action->frame.ok;
+		break;
+	case WIRE_PROMOTE_ASK:
+	case WIRE_PROMOTE_ANSWER:
+		body->promote.volume_id = id;
+		body->promote.serial = action->frame.serial;
+		body->promote.granted = action->frame.ok;
+		body->promote.reason = action->frame.why;
+		break;
+	case WIRE_SYNC_ACCEPT:
+		body->accept.volume_id = id;
+		body->accept.chain = volume->super.chain;
+		break;
+	default:
+		body->volume.volume_id = id;
+		body->volume.value = action->frame.value;
+		body->volume.node = NODE_NONE;
+		break;
+	}
+}
