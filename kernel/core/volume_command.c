@@ -296,8 +296,9 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 		refusal = VOLUME_REFUSED_PEER_PRIMARY;
 	else if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE && volume->node < peer->node)
 		refusal = VOLUME_REFUSED_BUSY;
-	else if (volume_is_member(volume, volume->node) && !volume_is_member(volume, peer->node))
-		refusal = VOLUME_REFUSED_STALE;	/* a record that the asker may not know left it out [G4] */
+	else if (peer->greeted && (peer->verdict == LINEAGE_SAME || peer->verdict == LINEAGE_I_AM_AHEAD) &&
+		 volume_is_member(volume, volume->node) && !volume_is_member(volume, peer->node))
+		refusal = VOLUME_REFUSED_STALE;	/* a record that the asker may not know left it out [G4]; not in a split [G7] */
 	for_each_peer(volume, other)
 		if (other != peer && other->granted && !refusal)
 			refusal = VOLUME_REFUSED_BUSY;

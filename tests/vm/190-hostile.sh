@@ -171,7 +171,7 @@ torn 0; zero 1; both "torn and zero" "metadata"
 zero 0; zero 1; both "both zero" "no-metadata"
 # With one bad copy the module attaches all the same.
 flip 0 100; braid up web; braid down web
-restore; torn 1; braid up web; braid down web
+torn 1; braid up web; braid down web
 END
 on beta "bash $WORK/super.sh"
 on beta 'braid up web'
