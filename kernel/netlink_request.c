@@ -35,6 +35,8 @@ static const struct refusal refusals[] = {
 		"the split has another id; look at status again before deciding"),
 	[VOLUME_REFUSED_IS_PRIMARY] = REFUSAL(-EBUSY, "is-primary", "the losing side is primary; demote it first"),
 	[VOLUME_REFUSED_META] = REFUSAL(-EIO, "metadata-write", "metadata could not be written"),
+	[VOLUME_REFUSED_MEMBER] = REFUSAL(-EBUSY, "in-sync-member",
+		"that replica is still counted in the in-sync set: the first write without it takes it out"),
 	[BRAID_ERROR_NOT_CONFIGURED] = REFUSAL(-ENONET, "not-configured",
 		"this network namespace has no node identity; start the node first"),
 	[BRAID_ERROR_ALREADY_CONFIGURED] = REFUSAL(-EALREADY, "already-configured",

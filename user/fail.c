@@ -26,6 +26,8 @@ static const struct {
 	{ "no-split", STATUS_REFUSED, "there is nothing to resolve; 'braid status NAME' shows the relations" },
 	{ "other-split", STATUS_REFUSED, "read the present split id from 'braid why NAME' and compare again what both sides hold" },
 	{ "is-primary", STATUS_REFUSED, "stop using the volume on the side that is to yield, then 'braid demote' it there" },
+	{ "in-sync-member", STATUS_REFUSED, "while that node is away, promote this volume on a node that is up to date and write to it "
+	  "once; then try again" },
 	{ "metadata-write", STATUS_SYSTEM, "look into the kernel log for errors of the metadata disk; 'braid meta check DISK'" },
 	/* things at hand, kernel */
 	{ "not-configured", STATUS_REFUSED, "start this node: braid node start (or braid node init / braid node join, once)" },

@@ -42,7 +42,8 @@ const char *volume_refusal_name(enum volume_refusal refusal)
 		[VOLUME_REFUSED_NO_SPLIT] = "no-split",
 		[VOLUME_REFUSED_OTHER_SPLIT] = "other-split",
 		[VOLUME_REFUSED_IS_PRIMARY] = "is-primary",
-		[VOLUME_REFUSED_META] = "metadata-error",
+		[VOLUME_REFUSED_META] = "metadata-write",
+		[VOLUME_REFUSED_MEMBER] = "in-sync-member",
 	};
 
 	return refusal < VOLUME_REFUSALS ? names[refusal] : "?";

@@ -249,7 +249,7 @@ static void forget(struct step *step, const struct volume_event *event)
 	if (!peer)
 		return;
 	if (volume_is_member(volume, event->node) || peer->relation > VOLUME_ABSENT) {
-		action->refusal = VOLUME_REFUSED_BUSY;
+		action->refusal = volume_is_member(volume, event->node) ? VOLUME_REFUSED_MEMBER : VOLUME_REFUSED_BUSY;
 		action->nodes = NODE_BIT(event->node);
 		return;
 	}

@@ -68,7 +68,7 @@
  * Codes of refusals (see also the remedies that `braid` prints)
  *
  *   of the volume's state: no-disk stale syncing peer-primary unreachable busy not-primary no-split other-split is-primary
- *                          metadata-write
+ *                          metadata-write in-sync-member
  *   of things at hand:     not-configured already-configured no-such-peer no-such-volume exists open-disk no-metadata
  *                          bad-metadata metadata-incompatible other-node disk-size disk-io in-use timeout interrupted
  *                          memory address limit
