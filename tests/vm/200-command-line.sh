@@ -242,7 +242,7 @@ refused beta wrong-id 'braid delete web --id 00000000000000aa'
 on beta "braid delete web --id $id"
 refused beta no-such-volume 'braid up web'
 # It was in sync: the next generation is the first one without it.
-wait_vol alpha web 15 '.peers[0].relation == "absent"'
+wait_vol alpha web 15 '.peers[0].state == "absent"'
 refused alpha in-sync-member "braid forget web beta --id $id"
 on alpha 'braid promote web --peer-down beta
 	dd if=/dev/zero of=/dev/braid/web bs=4k count=1 oflag=direct conv=notrunc status=none && braid demote web'
