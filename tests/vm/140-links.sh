@@ -7,11 +7,11 @@
 # Disks: durable 128M,64M,16M
 # Deadline: 600
 #
-# FLAPS (30): seconds of flapping. The failure timeout is the default of 5 s for the first cut and 2 s afterwards.
+# FLAPS (60): seconds of flapping. The failure timeout is the default of 5 s for the first cut and 2 s afterwards.
 
 . "$(dirname "$0")/cluster.sh"
 
-FLAPS=${FLAPS:-30}
+FLAPS=${FLAPS:-60}
 AREA=$((32 << 20))
 # What a loaded machine may add to the timeout.
 MARGIN_MS=5000
