@@ -259,8 +259,6 @@ void braid_request_local_end(struct braid_request *request, bool failed)
 	if (failed)
 		braid_disk_failed(volume, "write", -EIO);
 	spin_lock_irqsave(&volume->lock, flags);
-	if (failed)
-		request->ack.local_failed = true;
 	/* While others hold the write this node leaves the in-sync set first: braid_io_release() of this node. */
 	if (!failed || !(request->ack.nodes & ~NODE_BIT(self)))
 		last = acked_locked(request, self, !failed);

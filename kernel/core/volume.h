@@ -283,7 +283,6 @@ struct volume_ack {
 	u32 pending;	/* nodes whose acknowledgement is outstanding, this one included while local I/O runs */
 	u32 nodes;	/* all that it went to at submission */
 	u32 missed;	/* of pending: nodes that left the stream since; no answer of theirs counts */
-	bool local_failed;
 };
 
 /*

@@ -53,7 +53,6 @@ void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_byte
 
 	ack->pending = volume->streaming;
 	ack->missed = 0;
-	ack->local_failed = false;
 	if (volume->disk == VOLUME_DISK_OK)
 		ack->pending |= NODE_BIT(volume->node);
 	ack->nodes = ack->pending;
