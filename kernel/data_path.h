@@ -74,6 +74,7 @@ struct braid_apply_request {
 	u8 lane;
 	bool error;
 	bool nowait;			/* on the disk with BRAID_NOWAIT */
+	bool save_first;		/* resync data: dirty maps before it [D1] */
 };
 
 /* Counts as in flight until braid_apply_end(). GFP_NOIO, never NULL. Takes over @payload. */

@@ -357,10 +357,9 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 static bool log_ready(struct braid_request *request)
 {
 	struct braid_volume *volume = request->volume;
-	bool internal = request->flushing && !request->bio;
 
 	return braid_regions_ready(volume, &request->regions) &&
-	       (internal || !volume_mark_wanted(&volume->core, request->generation_id));
+	       (braid_request_is_internal(request) || !volume_mark_wanted(&volume->core, request->generation_id));
 }
 
 enum admission {
@@ -375,8 +374,7 @@ static enum admission admit(struct braid_request *request)
 {
 	struct braid_volume *volume = request->volume;
 	struct braid_io *io = volume->io;
-	bool internal = request->kind == REQUEST_FLUSH && !request->bio;
-	enum volume_gate gate = internal ? VOLUME_GATE_OPEN : volume_gate_write(&volume->core);
+	enum volume_gate gate = braid_request_is_internal(request) ? VOLUME_GATE_OPEN : volume_gate_write(&volume->core);
 
 	if (io->failing || gate == VOLUME_GATE_FAIL)
 		return ADMISSION_FAILED;
@@ -415,7 +413,8 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 	memset(&request->ack, 0, sizeof(request->ack));
 	request->ok_nodes = 0;
 	request->log_waiting = false;
-	request->generation_id = tail ? tail->id : 0;
+	/* A flush of this node's own is no sign that anybody wrote [G2]. */
+	request->generation_id = tail && !braid_request_is_internal(request) ? tail->id : 0;
 	request->epoch = volume->core.log.epoch;
 	request->flush_epoch = request->flushing ? actlog_flush_begin(&volume->core.log) : 0;
 	volume_begin(&volume->core, &request->ack, request->offset_bytes, request->flushing ? 0 : request->length_bytes);

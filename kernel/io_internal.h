@@ -111,6 +111,13 @@ struct braid_io {
 	u32 late_nodes;			/* reported, and still waited for */
 };
 
+/* A flush of an eviction round: no user waits for it. */
+static inline bool braid_request_is_internal(const struct braid_request *request)
+{
+	return request->kind == REQUEST_FLUSH && !request->bio;
+}
+
+
 /* io.c */
 struct braid_request *braid_request_alloc(struct braid_volume *volume);
 void braid_request_put(struct braid_request *request);

@@ -23,10 +23,8 @@ static struct braid_request *next_logged(struct braid_volume *volume, bool *fail
 
 	*failed = volume->core.disk != VOLUME_DISK_OK;
 	list_for_each_entry(request, &volume->io->log_waiters, entry) {
-		bool internal = request->flushing && !request->bio;
-
 		if (!*failed && (!braid_regions_ready(volume, &request->regions) ||
-				 (!internal && volume_mark_wanted(&volume->core, request->generation_id))))
+				 (!braid_request_is_internal(request) && volume_mark_wanted(&volume->core, request->generation_id))))
 			continue;
 		list_del_init(&request->entry);
 		request->log_waiting = false;

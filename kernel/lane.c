@@ -266,6 +266,16 @@ static void bytes_were_sent(struct braid_lane *lane, u32 bytes)
 		atomic64_add(frames, &session->sent_frames);
 }
 
+/*
+ * TCP that lacks memory and not room calls write_space within the very call that failed, if its queue is empty: without a pause
+ * the send work would queue itself again and again, on one CPU, until memory is there [L4].
+ */
+static void wait_for_memory(struct sock *sk)
+{
+	if (READ_ONCE(*sk->sk_prot->memory_pressure) && sk_stream_is_writeable(sk))
+		schedule_timeout_idle(msecs_to_jiffies(LANE_MEMORY_PAUSE_MS));
+}
+
 /* True: call again. False: nothing more to send, or the socket takes no more; write-space (or the next ping) wakes us. */
 static bool send_some(struct braid_lane *lane)
 {
@@ -284,8 +294,10 @@ static bool send_some(struct braid_lane *lane)
 		bytes_were_sent(lane, sent);
 		return true;
 	}
-	if (sent == 0 || sent == -EAGAIN || sent == -ENOMEM || sent == -ENOBUFS)
+	if (sent == 0 || sent == -EAGAIN || sent == -ENOMEM || sent == -ENOBUFS) {
+		wait_for_memory(lane->socket->sk);
 		return false;
+	}
 	/* What the peer said before it closed (BYE, REFUSE) is still to be read: the receive work reports the failure. */
 	WRITE_ONCE(lane->send_error, sent);
 	if (READ_ONCE(lane->socket->sk->sk_state) == TCP_ESTABLISHED)

@@ -24,6 +24,7 @@ enum {
 	LANE_AUTH_TIMEOUT_MS_MAX = 10000,
 	LANE_RECEIVE_FRAMES = 64,	/* [N5] one run of the receive work ends after so many frames ... */
 	LANE_RECEIVE_BYTES = 2 << 20,	/* ... or bytes, and queues itself again */
+	LANE_MEMORY_PAUSE_MS = 10,
 	LANE_SEND_VECTORS = 32,		/* pieces of memory in one sendmsg */
 	LANE_DATA_PATIENCE = 10,	/* failure timeouts, and at least so long: */
 	LANE_DATA_PATIENCE_MS_MIN = 60000,

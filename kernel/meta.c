@@ -133,16 +133,19 @@ static int log_transaction_end(struct braid_volume *volume, u32 parts)
 {
 	struct braid_meta *meta = volume->meta_private;
 	int error = READ_ONCE(volume->disk_failed_posted) ? -EIO : log_write(volume, parts);
+	bool tell = false;
 
 	spin_lock_irq(&volume->lock);
 	actlog_commit_end(&volume->core.log, !error);
 	if (!error) {
-		volume_marked(&volume->core, meta->log_mark_id);
+		tell = volume_marked(&volume->core, meta->log_mark_id);
 		volume->count.log_commits++;
 	}
 	spin_unlock_irq(&volume->lock);
 	if (error)
 		braid_disk_failed(volume, "writing the activity log", error);
+	if (tell)
+		braid_engine_post_simple(volume, VOLUME_EVENT_FACTS, NODE_NONE);
 	/* After a failure as well: who waits finds out. */
 	braid_io_log_committed(volume);
 	braid_apply_log_committed(volume);

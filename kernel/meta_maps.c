@@ -5,7 +5,7 @@
  *
  * Saving: a page is durable before the index block that says "mixed" is written, and the core hears of the end of an entry
  * only after both. Loading: what cannot be read or does not fit is dirty as a whole; only mixed pages are read, so that
- * attach costs what is dirty. An index block of zeroes was never written: format leaves it so, and all is clean.
+ * attach costs what is dirty. Format writes every index block, so one of zeroes is damaged like any other.
  */
 #include <linux/blkdev.h>
 #include <linux/sched/mm.h>
@@ -219,13 +219,8 @@ int braid_meta_save_maps_locked(struct braid_volume *volume)
 
 /* ---- loading ---- */
 
-static bool is_zero(const u8 *block)
-{
-	return !memchr_inv(block, 0, META_BLOCK_BYTES);
-}
-
-/* Body of the block in @page, or NULL when it is not there. Never written: zeroes when @zero_is_clean. */
-static const u8 *block_body(struct braid_volume *volume, enum ondisk_kind kind, u64 location, u32 i, bool zero_is_clean)
+/* Body of the block in the batch's page @i, or NULL when it is not there. */
+static const u8 *block_body(struct braid_volume *volume, enum ondisk_kind kind, u64 location, u32 i)
 {
 	struct braid_meta *meta = volume->meta_private;
 	struct ondisk_header expected = braid_meta_header(volume, kind, 0, location);
@@ -235,8 +230,6 @@ static const u8 *block_body(struct braid_volume *volume, enum ondisk_kind kind, 
 
 	if (meta->batch.block[i]->error)
 		return NULL;
-	if (zero_is_clean && is_zero(block))
-		return block + META_HEADER_BYTES;
 	if (ondisk_body_decode(&expected, block, &body, &sequence) != ONDISK_OK)
 		return NULL;
 	meta->body_sequence = max(meta->body_sequence, sequence);
@@ -257,7 +250,7 @@ static void load_index(struct braid_volume *volume, u32 slot)
 	braid_meta_batch_wait(&meta->batch);
 	for (block = 0; block < volume->layout.index_blocks_per_slot; block++) {
 		const u8 *body = block_body(volume, ONDISK_DIRTY_INDEX,
-					    ondisk_index_offset(&volume->layout, slot, block), block, true);
+					    ondisk_index_offset(&volume->layout, slot, block), block);
 
 		if (!body)
 			pr_warn("braid: %s: index block %u of slot %u is damaged -> all that it covers is dirty\n",
@@ -288,7 +281,7 @@ static void load_pages(struct braid_volume *volume, u32 slot)
 		braid_meta_batch_wait(&meta->batch);
 		for (i = 0; i < nr; i++) {
 			const u8 *body = block_body(volume, ONDISK_DIRTY_PAGE,
-						    ondisk_page_offset(&volume->layout, slot, entry[i]), i, false);
+						    ondisk_page_offset(&volume->layout, slot, entry[i]), i);
 
 			spin_lock_irq(&volume->lock);
 			dirty_load_page(map, entry[i], body);

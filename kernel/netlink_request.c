@@ -101,6 +101,7 @@ int braid_refuse_errno(struct genl_info *info, int error)
 		return 0;
 	case -ENOMEM:
 	case -ENOBUFS:
+	case -ENFILE:	/* a socket without memory for its inode */
 		return braid_refuse(info, BRAID_ERROR_MEMORY, 0);
 	case -EEXIST:
 		return braid_refuse(info, BRAID_ERROR_EXISTS, 0);

@@ -90,6 +90,8 @@ static void data_work(struct work_struct *work)
 	unsigned long flags;
 	int error = 0;
 
+	if (!request->error && request->save_first && braid_meta_save_maps(volume))
+		request->error = true;
 	while (!request->error && !error && piece < RESYNC_CHUNK_PIECES) {
 		u32 nr = 0;
 
@@ -118,8 +120,8 @@ static void target_ready(struct braid_range *range)
 	/* The relation may have ended while the range was waited for; refused aloud, never silently. */
 	request->error = !braid_apply_current(request) || !volume_may_resync(&request->volume->core, request->node);
 	if (!request->error && request->type == WIRE_RESYNC_DATA)
-		volume_apply_resync(&request->volume->core, request->node, request->resync.offset_bytes,
-				    request->resync.length_bytes);
+		request->save_first = volume_apply_resync(&request->volume->core, request->node,
+							  request->resync.offset_bytes, request->resync.length_bytes);
 	INIT_WORK(&request->work, request->type == WIRE_DIGESTS ? digests_work : data_work);
 	queue_work(request->volume->workqueue, &request->work);
 }

@@ -128,7 +128,8 @@ static void take_node(struct reader *reader, struct token_node *node)
 	take(reader, node->address.bytes, node->address.family == 6 ? 16 : 4);
 	take(reader, port, sizeof(port));
 	node->address.port = core_get_le16(port);
-	if (!codec_node_valid(node->node, false) || !codec_name_valid(node->name) || !node->address.port ||
+	if (!codec_node_valid(node->node, false) || !codec_name_valid(node->name) || strlen(node->name) != length ||
+	    !node->address.port ||
 	    (node->address.family != 4 && node->address.family != 6))
 		reader->ok = false;
 }

@@ -4,6 +4,7 @@
  * and eviction. Bounds the work after a crash without a metadata write per data write. Keeps [W3] [W6] [D6].
  */
 #include "actlog.h"
+#include "probe.h"
 
 CORE_STATIC_ASSERT(ACTLOG_PARTS_MAX <= 32, "a set of parts is a u32 mask");
 
@@ -196,26 +197,38 @@ static u32 slot_add(struct actlog *log, u32 region)
 	return index;
 }
 
+static bool too_busy(const struct actlog *log, u32 index)
+{
+	return log->busy_limit && log->nr_busy >= log->busy_limit &&
+	       (index == ACTLOG_NO_SLOT || !log->slots[index].in_flight);
+}
+
 enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch)
 {
 	u32 index = find_slot(log, region);
 	struct actlog_slot *slot;
 
+	if (too_busy(log, index)) {
+		MARK(log_busy_limit);
+		log->refused = true;
+		return ACTLOG_FULL;
+	}
 	if (index == ACTLOG_NO_SLOT)
 		index = slot_add(log, region);
 	if (index == ACTLOG_NO_SLOT) {
+		MARK(log_full);
 		log->refused = true;
 		return ACTLOG_FULL;
 	}
 	slot = &log->slots[index];
 	if (slot->state == ACTLOG_ACTIVE && !slot->in_flight)
 		lru_remove(log, index);
-	slot->in_flight++;
-	if (slot->epoch < epoch)
+	log->nr_busy += !slot->in_flight++;
+	if (slot->epoch < epoch && !MUTANT(submission_unstamped))
 		slot->epoch = epoch;
 	if (log->epoch < epoch)
 		log->epoch = epoch;
-	return slot->state == ACTLOG_ACTIVE ? ACTLOG_READY : ACTLOG_WAIT;
+	return slot->state == ACTLOG_ACTIVE || MUTANT(data_before_log) ? ACTLOG_READY : ACTLOG_WAIT;
 }
 
 bool actlog_is_ready(const struct actlog *log, u32 region)
@@ -233,9 +246,12 @@ void actlog_put(struct actlog *log, u32 region, bool stamp)
 	if (index == ACTLOG_NO_SLOT || !log->slots[index].in_flight)
 		return;
 	slot = &log->slots[index];
-	if (stamp && slot->epoch < log->epoch)
+	if (stamp && slot->epoch < log->epoch && !MUTANT(end_unstamped))
 		slot->epoch = log->epoch;
-	if (!--slot->in_flight && slot->state == ACTLOG_ACTIVE)
+	if (--slot->in_flight)
+		return;
+	log->nr_busy--;
+	if (slot->state == ACTLOG_ACTIVE)
 		lru_append(log, index);
 }
 
@@ -268,8 +284,10 @@ u32 actlog_commit_begin(struct actlog *log)
 
 	if (!actlog_commit_wanted(log))
 		return 0;
-	if (!mask)	/* forced: a part with removals is worth the write most */
+	if (!mask) {	/* forced: a part with removals is worth the write most */
+		MARK(commit_for_mark_only);
 		mask = log->part_removed ? log->part_removed & -log->part_removed : 1;
+	}
 	return commit_parts(log, mask);
 }
 
@@ -296,6 +314,8 @@ void actlog_commit_end(struct actlog *log, bool ok)
 	u32 mask = log->part_committing;
 	u32 part, i;
 
+	if (MUTANT(failed_commit_ignored))
+		ok = true;
 	for (part = 0; part < log->nr_parts; part++) {
 		if (!(mask >> part & 1))
 			continue;
@@ -319,6 +339,7 @@ void actlog_commit_end(struct actlog *log, bool ok)
 	}
 	log->part_committing = 0;
 	if (!ok && mask) {
+		MARK(log_commit_failed);
 		log->part_removed |= mask;
 		log->forced = true;	/* the transaction may have been forced */
 	}
@@ -354,7 +375,7 @@ u32 actlog_evict_candidates(const struct actlog *log, u32 *regions, u32 max)
 	u32 index, nr = 0;
 
 	for (index = log->lru_first; index != ACTLOG_NO_SLOT && nr < max; index = log->slots[index].lru_next)
-		if (log->slots[index].epoch <= log->stable_epoch)
+		if (log->slots[index].epoch <= log->stable_epoch || MUTANT(evict_unflushed))
 			regions[nr++] = log->slots[index].region;
 	return nr;
 }
@@ -367,8 +388,14 @@ bool actlog_evict(struct actlog *log, u32 region, u64 epoch)
 	if (index == ACTLOG_NO_SLOT)
 		return false;
 	slot = &log->slots[index];
-	if (slot->state != ACTLOG_ACTIVE || slot->in_flight || slot->epoch > epoch)	/* [W6] */
+	if (MUTANT(evict_unflushed))
+		epoch = slot->epoch;
+	if (MUTANT(evict_epoch_off_by_one))
+		epoch++;
+	if (slot->state != ACTLOG_ACTIVE || slot->in_flight || slot->epoch > epoch) {	/* [W6] */
+		MARK(evict_refused);
 		return false;
+	}
 	slot_free(log, index);
 	log->refused = false;
 	return true;
@@ -395,5 +422,7 @@ u32 actlog_clear(struct actlog *log)
 		if (log->slots[i].state != ACTLOG_FREE && !log->slots[i].in_flight)
 			slot_free(log, i);
 	log->part_removed |= (1u << log->nr_parts) - 1;
+	if (log->nr_used)
+		MARK(log_not_empty);
 	return log->nr_used;
 }

@@ -50,6 +50,8 @@ struct actlog {
 	u32 nr_used;		/* slots not FREE */
 	u32 nr_adding;
 	u32 nr_committing;
+	u32 nr_busy;		/* slots with in_flight */
+	u32 busy_limit;		/* at most as many; 0: no limit. Of the writer: slots of the smallest log that its writes go to */
 	u32 nr_regions;		/* regions of the volume */
 	u32 hash_mask;
 	u32 lru_first, lru_last;
@@ -88,7 +90,8 @@ static inline u32 actlog_region(u64 offset_bytes)
 
 /*
  * Take one reference on @region for a write submitted at @epoch (the writer passes log->epoch; a higher one, from
- * the writer's frame, raises log->epoch, so that whoever is promoted goes on above every stamp it holds).
+ * the writer's frame, raises log->epoch, so that whoever is promoted goes on above every stamp it holds). FULL as well when
+ * busy_limit regions are in use: a peer with a smaller log could not take them all, and none of them could be evicted.
  */
 enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch);
 /* Is @region durable now (ACTIVE)? For those that got ACTLOG_WAIT. */

@@ -62,7 +62,7 @@ bool codec_generation_decode(const u8 *buffer, struct generation *record)
 	record->members = core_get_le32(buffer + 24);
 	record->writer = buffer[28];
 	record->written = buffer[29] == 1;
-	return record->id && record->id != record->parent_id && record->members &&
+	return record->id && record->id != record->parent_id && record->members && record->number <= GENERATION_NUMBER_MAX &&
 	       codec_node_valid(record->writer, true) && buffer[29] <= 1 && codec_is_zero(buffer + 30, 2);
 }
 

@@ -4,6 +4,7 @@
  * ([D1] [D2] [D3]) and in whatever a crash leaves on disk ([I5] [I17]).
  */
 #include "dirty.h"
+#include "probe.h"
 
 CORE_STATIC_ASSERT(DIRTY_PAGE_BITS % 64 == 0, "a page is whole words");
 CORE_STATIC_ASSERT(DIRTY_PAGE_BITS < 1 << 16, "dirty_entry.nr_set has room");
@@ -285,6 +286,8 @@ static struct granule_range range_widened(const struct dirty_map *map, u64 start
 	if (end_bytes > start_bytes) {
 		range.first = start_bytes >> map->granule_shift;
 		range.end = ((end_bytes - 1) >> map->granule_shift) + 1;
+		if (MUTANT(last_granule_unmarked) && range.end == map->nr_granules)
+			range.end--;
 	}
 	return range;
 }
@@ -299,6 +302,8 @@ static struct granule_range range_narrowed(const struct dirty_map *map, u64 star
 		return range;
 	range.first = ((start_bytes - !!start_bytes) >> map->granule_shift) + !!start_bytes;
 	range.end = end_bytes == map->volume_bytes ? map->nr_granules : end_bytes >> map->granule_shift;
+	if (MUTANT(clear_widened))
+		return range_widened(map, start_bytes, length_bytes);
 	if (range.end < range.first)
 		range.end = range.first;
 	return range;
@@ -337,10 +342,12 @@ static void entry_mark(struct dirty_map *map, u32 index, u32 from, u32 end)
 		if (page != DIRTY_NO_PAGE)
 			entry_to_mixed(map, index, page);
 	}
-	if (entry_has_page(entry))
+	if (entry_has_page(entry)) {
 		entry_change(map, index, from, end, true);
-	else
+	} else if (!MUTANT(pool_empty_unmarked)) {
+		MARK(mark_without_page);
 		entry_to_uniform(map, index, DIRTY_FULL);
+	}
 }
 
 void dirty_mark(struct dirty_map *map, u64 start_bytes, u64 length_bytes)
@@ -377,8 +384,10 @@ static u32 take_page_to_clear(struct dirty_map *map, u32 index, u32 first_cleare
 	for (victim = map->nr_entries; map->reserve_page == DIRTY_NO_PAGE && victim-- > 0;) {
 		if (victim >= first_cleared && victim <= index)
 			continue;
-		if (entry_has_page(&map->entries[victim]))
+		if (entry_has_page(&map->entries[victim])) {
+			MARK(page_robbed);
 			entry_to_uniform(map, victim, DIRTY_FULL);	/* its page becomes the reserve */
+		}
 	}
 	page = map->reserve_page;
 	map->reserve_page = DIRTY_NO_PAGE;
@@ -400,8 +409,10 @@ static u32 entry_clear(struct dirty_map *map, u32 index, u32 from, u32 end, u32 
 	}
 	if (!entry_has_page(entry)) {
 		page = take_page_to_clear(map, index, first_cleared);
-		if (page == DIRTY_NO_PAGE)
+		if (page == DIRTY_NO_PAGE) {
+			MARK(clear_without_page);
 			return 0;
+		}
 		entry_to_mixed(map, index, page);
 	}
 	return entry_change(map, index, from, end, false);
@@ -502,6 +513,17 @@ bool dirty_next(const struct dirty_map *map, u64 from_bytes, u64 limit_bytes, u6
 	return true;
 }
 
+bool dirty_unsaved(const struct dirty_map *map, u64 start_bytes, u64 length_bytes)
+{
+	struct granule_range range = range_widened(map, start_bytes, length_bytes);
+	u32 index;
+
+	for (index = granule_entry(range.first); range.first < range.end && index <= granule_entry(range.end - 1); index++)
+		if (map->entries[index].unsaved || map->entries[index].saving)
+			return true;
+	return false;
+}
+
 u64 dirty_bytes(const struct dirty_map *map)
 {
 	u64 bytes = map->nr_set << map->granule_shift;
@@ -549,10 +571,17 @@ void dirty_save_end(struct dirty_map *map, u32 index, bool ok)
 	if (!entry->saving)
 		return;
 	entry->saving = 0;
-	if (ok) {
+	if (entry->unsaved)
+		MARK(changed_while_saving);
+	if (entry->unsaved && MUTANT(change_while_saving_lost)) {
+		entry->unsaved = 0;
+		map->nr_unsaved--;
+	}
+	if (ok || MUTANT(failed_map_save_ignored)) {
 		entry->saved_state = entry->save_state;
 		return;
 	}
+	MARK(map_save_failed);
 	/* The disk may say anything between old and new: claim everything, and write both next time. */
 	entry->saved_state = DIRTY_FULL;
 	entry_touch(map, entry);
@@ -567,7 +596,7 @@ void dirty_index_encode(const struct dirty_map *map, u32 block, u8 *body)
 	memset(body, 0, META_BODY_BYTES);
 	for (i = 0; i < DIRTY_INDEX_ENTRIES && index < map->nr_entries; i++, index++) {
 		const struct dirty_entry *entry = &map->entries[index];
-		u32 state = entry_index_state(entry);
+		u32 state = MUTANT(index_before_page) ? entry->state : entry_index_state(entry);
 
 		if (state == DIRTY_CLEAN && entry->state != DIRTY_CLEAN)
 			state = DIRTY_FULL;
@@ -582,6 +611,7 @@ static void load_index_entry(struct dirty_map *map, u32 index, u32 value)
 	bool untouched = entry->state == DIRTY_CLEAN && !entry->unsaved && !entry->saving;
 
 	if (!untouched || value > DIRTY_MIXED) {
+		MARK(index_unreadable);
 		entry_to_uniform(map, index, DIRTY_FULL);
 		entry->saved_state = DIRTY_FULL;
 		entry->index_unsure = 1;
@@ -624,7 +654,8 @@ void dirty_load_page(struct dirty_map *map, u32 index, const u8 *bits)
 		return;
 	page = bits ? pool_take(map->pool) : DIRTY_NO_PAGE;
 	if (page == DIRTY_NO_PAGE) {
-		entry_to_uniform(map, index, DIRTY_FULL);
+		MARK(page_unreadable);
+		entry_to_uniform(map, index, MUTANT(unreadable_page_clean) ? DIRTY_CLEAN : DIRTY_FULL);
 		return;
 	}
 	to = &map->pool->pages[page];

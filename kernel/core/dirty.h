@@ -103,6 +103,8 @@ bool dirty_any(const struct dirty_map *map, u64 start_bytes, u64 length_bytes);
  */
 bool dirty_next(const struct dirty_map *map, u64 from_bytes, u64 limit_bytes, u64 *start_bytes,
 		u64 *length_bytes);
+/* Does what the map says of the range wait for a save, or for the end of one? */
+bool dirty_unsaved(const struct dirty_map *map, u64 start_bytes, u64 length_bytes);
 u64 dirty_bytes(const struct dirty_map *map);	/* nr_set granules in bytes, clipped to the volume */
 
 /*

@@ -56,6 +56,7 @@ enum limits {
 };
 
 #define VOLUME_BYTES_MAX (1ull << 50)	/* 1 PiB */
+#define GENERATION_NUMBER_MAX (1ull << 62)	/* so that every chain can be continued */
 #define NODE_BIT(id) (1u << (id))
 
 CORE_STATIC_ASSERT(RESYNC_CHUNK_PIECES == 32, "a piece mask is a u32");

@@ -4,6 +4,7 @@
  * both ends reach the same answer from the same facts. Keeps [G1] [G2] [G5] [I9].
  */
 #include "lineage.h"
+#include "probe.h"
 
 CORE_STATIC_ASSERT(CHAIN_RECORDS_MAX / 2 + NODES_MAX - 1 < CHAIN_RECORDS_MAX,
 		   "a full chain always has a record that may go");
@@ -40,7 +41,7 @@ const struct generation *lineage_stripped_tail(const struct chain *chain)
 
 	if (!i)
 		return NULL;
-	while (i > 1 && !chain->record[i - 1].written)
+	while (i > 1 && !chain->record[i - 1].written && !MUTANT(unwritten_tail_counts))
 		i--;
 	return &chain->record[i - 1];
 }
@@ -57,7 +58,7 @@ static const struct generation *newest_common(const struct chain *mine, const st
 		if (newest && m->number <= newest->number)
 			continue;
 		for (j = 0; j < peer->count; j++) {
-			if (peer->record[j].id == m->id && peer->record[j].number == m->number) {
+			if ((peer->record[j].id == m->id || MUTANT(common_by_number)) && peer->record[j].number == m->number) {
 				newest = m;
 				break;
 			}
@@ -87,12 +88,16 @@ enum lineage_verdict lineage_compare(const struct chain *mine, const struct chai
 		return LINEAGE_PEER_IS_AHEAD;
 
 	common = newest_common(mine, peer);
-	if (!common)
+	if (!common && MUTANT(unrelated_by_number))
+		return my_tail->number < peer_tail->number ? LINEAGE_PEER_IS_AHEAD : LINEAGE_I_AM_AHEAD;
+	if (!common) {
+		MARK(chains_unrelated);
 		return LINEAGE_UNRELATED;
-
+	}
 	mine_beyond = my_tail->number > common->number;
 	peer_beyond = peer_tail->number > common->number;
-	if (mine_beyond && peer_beyond) {
+	if (mine_beyond && peer_beyond && !MUTANT(split_by_number)) {
+		MARK(chains_split);
 		if (ancestor)
 			*ancestor = *common;
 		return LINEAGE_SPLIT;
@@ -211,7 +216,7 @@ static u32 record_to_drop(const struct chain *chain)
 		seen_written |= record->members;
 	}
 	raise_worth(&worth[0], WORTH_FIRST);
-	for (i = 1; i < chain->count; i++)
+	for (i = 1; i < chain->count && !MUTANT(trim_oldest); i++)
 		if (worth[i] < worth[drop])
 			drop = i;
 	return drop;
@@ -239,8 +244,10 @@ bool lineage_append(struct chain *chain, const struct generation *record)
 		return false;
 	if (lineage_find(chain, copy.id))
 		return false;
-	if (chain->count == CHAIN_RECORDS_MAX)
+	if (chain->count == CHAIN_RECORDS_MAX) {
+		MARK(chain_trimmed);
 		drop_record(chain, record_to_drop(chain));
+	}
 	chain->record[chain->count++] = copy;
 	return true;
 }
@@ -259,17 +266,29 @@ struct generation lineage_next(const struct chain *chain, u64 id, u32 members, u
 	return next;
 }
 
-bool lineage_mark_written(struct chain *chain)
+bool lineage_mark_written(struct chain *chain, u64 id)
 {
-	struct generation *tail;
+	u32 i;
 
-	if (!chain->count)
-		return false;
-	tail = &chain->record[chain->count - 1];
-	if (tail->written)
-		return false;
-	tail->written = true;
-	return true;
+	for (i = 0; i < chain->count; i++) {
+		if (chain->record[i].id != id)
+			continue;
+		if (chain->record[i].written)
+			return false;
+		chain->record[i].written = true;
+		return true;
+	}
+	return false;
+}
+
+u64 lineage_written_id(const struct chain *chain)
+{
+	u32 i = chain->count;
+
+	while (i--)
+		if (chain->record[i].written)
+			return chain->record[i].id;
+	return 0;
 }
 
 /* Does @record follow @previous (NULL: it is the first one of its chain)? Gaps are for trimmed chains only. */

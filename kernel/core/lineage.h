@@ -80,8 +80,10 @@ bool lineage_append(struct chain *chain, const struct generation *record);
 /* Next record to propose: continues @chain's tail. @id is the caller's random number. */
 struct generation lineage_next(const struct chain *chain, u64 id, u32 members, u8 writer);
 
-/* Set the written mark of the tail. False if it was set already. */
-bool lineage_mark_written(struct chain *chain);
+/* Set the written mark of record @id. False if it was set already, or there is no such record. */
+bool lineage_mark_written(struct chain *chain, u64 id);
+/* Id of the newest record that is marked written, 0 if none is. */
+u64 lineage_written_id(const struct chain *chain);
 
 /* Legal: ids nonzero and unique, parents and numbers ascending, members nonzero, writer sane. Empty is legal. */
 bool lineage_valid(const struct chain *chain);

@@ -11,7 +11,7 @@
  *   104 name[64]           196 u32 actlog_parts     240 u64 split_ancestor_id
  *                          200 u32 flags            248 u64 split_ancestor_number
  *                          204 u32 replicas         284 u32 reconcile
- *                                                   512 chain (codec.h), up to 2568
+ *                                                   296 u64 slot_replica[16], 512 chain (codec.h), up to 2568
  * Activity log part: 64 u64 written_id, 72 u32 region[ACTLOG_PART_REGIONS].
  * Dirty index block and dirty page: 64 body[META_BODY_BYTES].
  */
@@ -19,12 +19,13 @@
 #include "actlog.h"
 #include "codec.h"
 #include "dirty.h"
+#include "probe.h"
 
 static const u8 magic[8] = { 'B', 'R', 'A', 'I', 'D', 'm', 'e', 't' };
 
 enum {
 	CHECKSUM_FROM = 12,
-	SUPER_RESERVED = 296,	/* zero from here to the chain */
+	SUPER_RESERVED = 424,	/* zero from here to the chain */
 	SUPER_CHAIN = 512,
 	ACTLOG_WRITTEN = META_HEADER_BYTES,
 	ACTLOG_REGIONS = META_HEADER_BYTES + 8,
@@ -184,7 +185,7 @@ static enum ondisk_error open_block(const u8 *block, u16 kind, u64 location, str
 	found->replica_id = core_get_le64(block + 40);
 	if (found->kind != kind)
 		return ONDISK_BAD_KIND;
-	if (found->location != location)
+	if (found->location != location && !MUTANT(place_unchecked))
 		return ONDISK_WRONG_PLACE;
 	return codec_is_zero(block + 48, META_HEADER_BYTES - 48) ? ONDISK_OK : ONDISK_BAD_FIELD;
 }
@@ -198,7 +199,7 @@ static enum ondisk_error open_own_block(const u8 *block, const struct ondisk_hea
 		return error;
 	if (found.volume_id != expected->volume_id)
 		return ONDISK_WRONG_VOLUME;
-	if (found.replica_id != expected->replica_id)
+	if (found.replica_id != expected->replica_id && !MUTANT(former_life_accepted))
 		return ONDISK_WRONG_REPLICA;
 	*sequence = found.sequence;
 	return ONDISK_OK;
@@ -213,6 +214,7 @@ void ondisk_super_encode(const struct ondisk_super *super, u32 copy, u8 *block)
 		.sequence = super->sequence,
 		.kind = ONDISK_SUPERBLOCK,
 	};
+	u32 slot;
 
 	memset(block, 0, META_BLOCK_BYTES);
 	core_put_le64(block + 64, super->compat);
@@ -238,12 +240,16 @@ void ondisk_super_encode(const struct ondisk_super *super, u32 copy, u8 *block)
 	core_put_le32(block + 280, super->voters);
 	core_put_le32(block + 284, super->reconcile);
 	core_put_le64(block + 288, super->voters_epoch);
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		core_put_le64(block + 296 + slot * 8, super->slot_replica[slot]);
 	codec_chain_encode(&super->chain, block + SUPER_CHAIN);
 	seal_block(&header, block);
 }
 
 static void super_read_fields(const u8 *block, struct ondisk_super *super)
 {
+	u32 slot;
+
 	super->compat = core_get_le64(block + 64);
 	super->ro_compat = core_get_le64(block + 72);
 	super->incompat = core_get_le64(block + 80);
@@ -266,6 +272,8 @@ static void super_read_fields(const u8 *block, struct ondisk_super *super)
 	memcpy(super->node_instance, block + 264, UUID_BYTES);
 	super->voters = core_get_le32(block + 280);
 	super->voters_epoch = core_get_le64(block + 288);
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		super->slot_replica[slot] = core_get_le64(block + 296 + slot * 8);
 }
 
 /* What a later version keeps there under a compat feature is not ours to judge; otherwise all of it is zero. */
@@ -364,8 +372,9 @@ int ondisk_super_choose(const u8 *block0, const u8 *block1, struct ondisk_super 
 	sequence = chosen->sequence;
 	error[1] = ondisk_super_decode(block1, 1, chosen);
 	if (error[0] != ONDISK_OK) {
-		if (error[1] != ONDISK_OK || may_be_newer(block0, error[0], chosen->sequence))
+		if (error[1] != ONDISK_OK || (may_be_newer(block0, error[0], chosen->sequence) && !MUTANT(newer_format_ignored)))
 			return -1;
+		MARK(super_copy_damaged);
 		return 1;
 	}
 	if (error[1] == ONDISK_OK && (volume_id != chosen->volume_id || replica_id != chosen->replica_id)) {
@@ -373,7 +382,7 @@ int ondisk_super_choose(const u8 *block0, const u8 *block1, struct ondisk_super 
 		error[1] = error[0];
 		return -1;
 	}
-	if (error[1] == ONDISK_OK && chosen->sequence > sequence)
+	if (error[1] == ONDISK_OK && (chosen->sequence > sequence) != MUTANT(old_super_preferred))
 		return 1;
 	if (may_be_newer(block1, error[1], sequence))
 		return -1;
@@ -450,6 +459,19 @@ static enum ondisk_error actlog_open_copy(const struct ondisk_header *expected, 
 	return error;
 }
 
+/*
+ * One copy counts and the other is no torn write of ours: something else was written over it, or it was never written, which
+ * is so only after the first transaction. It may have been the newer one [D7].
+ */
+static bool overwritten(const enum ondisk_error error[2], const u64 sequence[2])
+{
+	u32 bad = error[0] == ONDISK_OK;
+
+	if (error[bad] == ONDISK_OK || error[bad] == ONDISK_BAD_CHECKSUM || error[bad] == ONDISK_BAD_FIELD)
+		return false;
+	return sequence[!bad] > 1;
+}
+
 bool ondisk_actlog_load(const struct ondisk_header *expected0, const struct ondisk_header *expected1,
 			const u8 *block0, const u8 *block1, u32 nr_regions, u32 *regions, u32 *nr,
 			u64 *sequence, u64 *written_id, u32 *newest_copy)
@@ -470,12 +492,16 @@ bool ondisk_actlog_load(const struct ondisk_header *expected0, const struct ondi
 		return true;
 	for (copy = 0; copy < 2; copy++) {
 		error[copy] = actlog_open_copy(expected[copy], block[copy], nr_regions, &found[copy]);
-		if (error[copy] == ONDISK_BAD_CHECKSUM || error[copy] == ONDISK_BAD_FIELD)
+		if ((error[copy] == ONDISK_BAD_CHECKSUM || error[copy] == ONDISK_BAD_FIELD) && !MUTANT(damaged_log_ignored)) {
+			MARK(log_copy_damaged);
 			actlog_add_regions(block[copy], nr_regions, regions, nr);
+		}
 	}
-	if (error[0] != ONDISK_OK && error[1] != ONDISK_OK)
-		return false;
-	if (error[0] == ONDISK_OK && (error[1] != ONDISK_OK || found[0] >= found[1]))
+	if ((error[0] != ONDISK_OK && error[1] != ONDISK_OK) || overwritten(error, found)) {
+		MARK(log_copies_lost);
+		return MUTANT(lost_log_empty);
+	}
+	if (error[0] == ONDISK_OK && (error[1] != ONDISK_OK || (found[0] >= found[1]) != MUTANT(older_log_preferred)))
 		*newest_copy = 0;
 	*sequence = found[*newest_copy];
 	*written_id = core_get_le64(block[*newest_copy] + ACTLOG_WRITTEN);

@@ -71,6 +71,7 @@ struct ondisk_super {
 	u32 reconcile;		/* members whose dirty bits come from the activity log after a crash [G6] */
 	u8 node_id;		/* this replica's node */
 	u8 slot_node[REPLICAS_MAX];	/* dirty-map slot -> node id, NODE_NONE when free */
+	u64 slot_replica[REPLICAS_MAX];	/* replica id met there last, 0 none: a new one is another disk [G10] */
 	u8 split_peer;		/* with ONDISK_SPLIT: node id of the other side */
 	u64 split_id;
 	u64 split_ancestor_id, split_ancestor_number;
@@ -156,7 +157,8 @@ enum ondisk_error ondisk_actlog_decode(const struct ondisk_header *expected, con
  * but bad checksum) names are added, which can only claim more [I17]. At most 2 * ACTLOG_PART_REGIONS results in
  * @regions; *@nr. False if no copy is valid: everything may differ (unless both blocks were never written, all
  * zero, which is the state after format: then true with none). *@sequence: the newest seen. A block that could not
- * be read is NULL: the result is false then, since it may have been the newer one. *@newest_copy is 1 when there is
+ * be read is NULL: the result is false then, since it may have been the newer one; so it is when a copy that was written once
+ * is no transaction at all, torn or whole [D7]. *@newest_copy is 1 when there is
  * none, so that the next write goes to copy 0. @nr_regions: regions of the volume; a copy that names others is damaged.
  */
 bool ondisk_actlog_load(const struct ondisk_header *expected0, const struct ondisk_header *expected1,

@@ -6,6 +6,8 @@
  * [D1] a peer that leaves the stream gets every region of the activity log as dirty, in the same step; [L1] no
  * state waits for anything but a named event (peer's frame, completion of a save, end of a session).
  */
+#include "probe.h"
+#include "codec.h"
 #include "volume_internal.h"
 
 const char *volume_relation_name(enum volume_relation relation)
@@ -169,6 +171,9 @@ struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durabl
 
 	if (node >= NODES_MAX || node == volume->node)
 		return NULL;
+	if (durable && !(volume->super.replicas & NODE_BIT(node)) &&
+	    codec_count_bits(volume->super.replicas) >= REPLICAS_MAX)
+		return NULL;	/* there is one slot more than other replicas may be */
 	for (at = volume->peer; !peer && at < volume->peer + REPLICAS_MAX; at++)
 		if (at->node == NODE_NONE) {
 			slot_take(at, node);
@@ -176,11 +181,13 @@ struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durabl
 		}
 	for (at = volume->peer; !peer && durable && at < volume->peer + REPLICAS_MAX; at++)
 		if (!slot_is_durable(volume, at) && at->relation <= VOLUME_ABSENT) {
+			MARK(slot_taken_over);
 			slot_take(at, node);
 			peer = at;
 		}
 	if (peer && durable && !slot_is_durable(volume, peer)) {
 		volume->super.slot_node[peer - volume->peer] = node;
+		volume->super.slot_replica[peer - volume->peer] = 0;
 		volume->super.replicas |= NODE_BIT(node);
 		dirty_clear_all(&peer->map);
 	}
@@ -198,7 +205,7 @@ void volume_learn_replicas(struct volume *volume, u32 nodes)
 		if (!(nodes & ~volume->super.replicas & NODE_BIT(node)) || node == volume->node)
 			continue;
 		peer = volume_need_slot(volume, node, true);
-		if (peer && !volume_is_member(volume, node))
+		if (peer && !volume_is_member(volume, node) && !MUTANT(new_replica_clean))
 			dirty_mark_all(&peer->map);
 		volume_facts_changed(volume);
 	}
@@ -260,20 +267,31 @@ void volume_mark_log(struct volume *volume, struct volume_peer *peer)
 }
 
 /*
- * Writes on their way to the peer may arrive at any time while the session lives, and must never arrive after newer ones
- * [I15]: the session ends with the stream.
+ * Writes and resync data on their way to the peer may arrive at any time while the session lives, and must never arrive after
+ * newer ones [I15], not even at the peer's next life: the session ends with the stream.
  */
-static void stream_ends(struct step *step, const struct volume_peer *peer, enum volume_relation relation)
+static void stream_ends(struct step *step, const struct volume_peer *peer, enum volume_relation relation, bool resyncing)
 {
-	step_emit(step, VOLUME_DO_MISSED)->node = peer->node;
-	if (relation > VOLUME_ABSENT)
+	if (peer->acks_pending && !MUTANT(missed_forgotten))
+		step_emit(step, VOLUME_DO_MISSED)->node = peer->node;
+	if ((peer->acks_pending || resyncing) && relation != VOLUME_OFF && !MUTANT(session_outlives_stream)) {
+		MARK(stream_ends_in_session);
 		step_end_session(step, peer, WIRE_BYE_STUCK);
+	}
+}
+
+/* Do writes of a primary come from there, as far as can be known? */
+static bool is_writer(const struct volume *volume, const struct volume_peer *peer)
+{
+	return volume->role == VOLUME_SECONDARY && (peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE) &&
+	       (volume->primary == NODE_NONE || volume->primary == peer->node || (peer->facts.flags & WIRE_GREET_PRIMARY));
 }
 
 /* The relation ends, whatever it was; the peer gets no further writes. */
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation)
 {
 	struct volume *volume = step->volume;
+	bool resyncing = peer->relation == VOLUME_TARGET, was_in_sync = peer->relation == VOLUME_IN_SYNC;
 	u32 bit = NODE_BIT(peer->node);
 
 	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
@@ -283,25 +301,29 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 		volume->adopting.token = 0;
 		volume_greet_others(volume);
 	}
+	volume->stream_lost |= is_writer(volume, peer);
+	if (peer->relation == VOLUME_SOURCE && relation != VOLUME_OFF && !MUTANT(session_outlives_stream))
+		step_end_session(step, peer, WIRE_BYE_STUCK);	/* [I15] resync data on its way must not come later */
 	if (volume->streaming & bit) {
 		core_trace(volume->super.volume_id, "peer leaves the stream -> logged regions dirty [D1]");
 		volume->streaming &= ~bit;
-		if (volume->role == VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC)
+		if ((volume->role == VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC) && !MUTANT(leaver_log_unmarked))
 			volume_mark_log(volume, peer);
 		step_save(step, false);
 		volume_proposal_lost(step, peer->node);
-		if (peer->acks_pending)
-			stream_ends(step, peer, relation);
-		if (!volume_is_member(volume, peer->node))
+		stream_ends(step, peer, relation, resyncing);
+		if (!volume_is_member(volume, peer->node) || MUTANT(release_before_record)) {
 			step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
-		else if (peer->acks_pending)
+		} else if (peer->acks_pending) {
+			MARK(member_lost_with_writes);
 			volume->io_waits = true;
+		}
 	}
 	if (peer->relation != relation)
 		step_changed(step);
-	if (peer->relation == VOLUME_IN_SYNC)
-		volume_greet_others(volume);
 	peer->relation = relation;
+	if (was_in_sync)
+		volume_greet_others(volume);	/* this one included */
 }
 
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
@@ -325,11 +347,18 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	 */
 	dirty_clear_all(&peer->map);
 	volume->super.reconcile &= ~NODE_BIT(peer->node);
-	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_peer == peer->node)
-		volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
+	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_peer == peer->node) {
+		MARK(split_ends_in_sync);
+		volume->super.flags &= ~ONDISK_SPLIT;
+	}
+	volume->super.slot_replica[peer - volume->peer] = peer->facts.replica_id;
+	volume->super.flags &= ~ONDISK_YIELD;	/* what is acknowledged from here on, nobody has given up [G7] */
 	volume->fresh = false;
+	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come */
 	peer->relation = VOLUME_IN_SYNC;
 	volume->streaming |= NODE_BIT(peer->node);
+	if (peer->acks_missed)	/* what it missed was in the log, and compared: it holds it now */
+		step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
 	volume_greet_others(volume);
 	step_save(step, true);
 	step_emit(step, VOLUME_DO_GATE);
@@ -337,6 +366,20 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 }
 
 /* ---- greetings ---- */
+
+/*
+ * A volume may go down and come back within one session, and answers to its former life are still on their way: greetings
+ * and serials of each life are numbered from a base of its own. Should one life ever use up its numbers, a peer takes it for
+ * a new one and greets again.
+ */
+enum { LIFE_NUMBERS = 1 << 20 };
+
+static u32 life_base(const struct volume *volume)
+{
+	u64 disk = volume->super.replica_id * 0x9e3779b97f4a7c15ull >> 32;	/* a new disk counts its attaches anew */
+
+	return (u32)(volume->super.attach_count + disk) * LIFE_NUMBERS;
+}
 
 static bool is_dirty_for(const struct volume *volume, const struct volume_peer *peer)
 {
@@ -397,7 +440,7 @@ static void send_greet(struct step *step, struct volume_peer *peer)
 	struct volume *volume = step->volume;
 
 	peer->greet_wanted = false;
-	peer->my_number++;
+	peer->my_number = peer->my_number ? peer->my_number + 1 : life_base(volume) + 1;
 	peer->sent_serial = volume->facts_serial;
 	peer->sent_flags = greet_flags(volume, peer);
 	step_send(step, peer, WIRE_GREET);
@@ -411,8 +454,10 @@ static void enter_split(struct step *step, struct volume_peer *peer)
 	u64 id = lineage_split_id(&volume->super.chain, &peer->facts.chain);
 
 	volume_leave(step, peer, VOLUME_SPLIT);
-	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == id)
+	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == id) {
+		MARK(split_known);
 		return;
+	}
 	core_trace(volume->super.volume_id, "both sides wrote since the ancestor -> split [G7]");
 	lineage_compare(&volume->super.chain, &peer->facts.chain, &ancestor);
 	volume->super.flags |= ONDISK_SPLIT;
@@ -420,7 +465,8 @@ static void enter_split(struct step *step, struct volume_peer *peer)
 	volume->super.split_peer = peer->node;
 	volume->super.split_ancestor_id = ancestor.id;
 	volume->super.split_ancestor_number = ancestor.number;
-	step_save(step, false);
+	if (!MUTANT(split_not_stored))
+		step_save(step, false);
 	step_changed(step);
 }
 
@@ -439,10 +485,12 @@ static void act(struct step *step, struct volume_peer *peer)
 			volume_leave(step, peer, VOLUME_WAITING);
 		break;
 	case VOLUME_PLAN_PEER_IS_SOURCE:
-		if (relation == VOLUME_SOURCE_ASKED)
+		if (relation == VOLUME_SOURCE_ASKED) {
+			MARK(source_asked_again);
 			volume_ask_source(step, peer);	/* it may have dropped the first one, under an older plan */
-		else if (relation != VOLUME_SOURCE)
+		} else if (relation != VOLUME_SOURCE) {
 			volume_leave(step, peer, VOLUME_WAITING);
+		}
 		break;
 	case VOLUME_PLAN_SPLIT:
 		enter_split(step, peer);
@@ -462,45 +510,61 @@ static void act(struct step *step, struct volume_peer *peer)
 	}
 }
 
-/* Peers that were in sync without us: after the writer is lost, whatever was in flight may differ between survivors [G6]. */
-static void primary_lost(struct step *step, u8 node)
+/*
+ * The writer's stream has ended: whatever was in flight may differ between those who got it [G6]. They compare, and the log, which no
+ * other writer would ever empty, becomes dirty bits.
+ */
+static void stream_lost(struct step *step)
 {
 	struct volume *volume = step->volume;
 	struct volume_peer *peer;
 
-	volume->primary = NODE_NONE;
-	volume_greet_others(volume);
-	if (!volume->log.nr_used)
+	volume->stream_lost = false;
+	if (!volume->log.nr_used || MUTANT(survivors_not_compared))
 		return;
+	MARK(writer_lost_with_log);
 	volume->authority = volume->node;
 	core_trace(volume->super.volume_id, "writer lost with regions in the log -> survivors compare them [G6]");
 	for_each_peer(volume, peer) {
 		if (slot_is_durable(volume, peer))
 			volume_mark_log(volume, peer);
-		if (peer->node == node || peer->relation < VOLUME_WAITING)
+		if (peer->relation < VOLUME_WAITING)
 			continue;
 		volume_leave(step, peer, VOLUME_GREETING);
 		peer->greet_wanted = true;
 	}
+	volume->stream_lost = false;
 	volume->resetting = true;
 	step_save(step, true);
 	step_emit(step, VOLUME_DO_LOG_RESET);
 }
 
-/* Who is primary decides who may be a source: every plan is made anew. */
-static void note_primary(struct step *step, struct volume_peer *peer)
+/* Of several primaries, in a split, the one whose writes come here. */
+static u8 known_primary(const struct volume *volume)
 {
-	struct volume *volume = step->volume;
+	const struct volume_peer *peer;
+	u8 primary = NODE_NONE;
 
-	if (peer->facts.flags & WIRE_GREET_PRIMARY) {
-		if (volume->primary != peer->node && volume->role != VOLUME_PRIMARY) {
-			volume->primary = peer->node;
-			volume_greet_all(volume);
-		}
-	} else if (volume->primary == peer->node) {
-		volume->primary = NODE_NONE;
-		volume_greet_all(volume);
+	if (volume->role == VOLUME_PRIMARY)
+		return volume->node;
+	for_each_peer(volume, peer) {
+		if (!peer->greeted || !(peer->facts.flags & WIRE_GREET_PRIMARY))
+			continue;
+		if (primary == NODE_NONE || in_lockstep(peer))
+			primary = peer->node;
 	}
+	return primary;
+}
+
+/* Who is primary decides who may be a source: every plan is made anew. */
+static void note_primary(struct volume *volume)
+{
+	u8 primary = known_primary(volume);
+
+	if (volume->primary == primary)
+		return;
+	volume->primary = primary;
+	volume_greet_all(volume);
 }
 
 static void learn(struct step *step, u32 nodes)
@@ -512,27 +576,56 @@ static void learn(struct step *step, u32 nodes)
 		step_save(step, true);
 }
 
+/*
+ * A replica that was never met, or that has a new disk since, may hold anything, whatever the records say of its node: it was
+ * resynced by somebody whom this one may be ahead of [I5] [G10]. The peers of one primary find each other equal by that.
+ */
+static void learn_life(struct step *step, struct volume_peer *peer, u64 replica_id)
+{
+	struct volume *volume = step->volume;
+	u64 *known = &volume->super.slot_replica[peer - volume->peer];
+
+	/* In a resync or in sync it is known by its content; the id is noted when it joins. */
+	if (*known == replica_id || !volume->super.chain.count || in_lockstep(peer))
+		return;
+	MARK(new_life_met);
+	*known = replica_id;
+	if (!MUTANT(new_life_unnoticed)) {
+		dirty_mark_all(&peer->map);
+		if (volume_is_member(volume, peer->node))
+			volume->super.reconcile |= NODE_BIT(peer->node);
+	}
+	volume_facts_changed(volume);
+	step_save(step, true);
+}
+
 static void on_greet(struct step *step, struct volume_peer *peer, const struct wire_greet *greet)
 {
 	struct volume *volume = step->volume;
-	bool fresh = greet->number == 1 && peer->my_number > 0;
+	bool fresh = greet->number % LIFE_NUMBERS == 1 && peer->my_number > 0;
 
 	learn(step, greet->replicas | NODE_BIT(peer->node));
 	if (!slot_is_durable(volume, peer))
 		return;		/* more replicas than slots: it is not ours to keep track of */
-	if (fresh && peer->greeted)	/* the volume went down and came back within one session */
+	if (fresh && peer->greeted) {	/* the volume went down and came back within one session */
+		MARK(back_within_session);
 		volume_leave(step, peer, VOLUME_GREETING);
+	}
+	learn_life(step, peer, greet->replica_id);
 	peer->facts = *greet;
 	peer->greeted = true;
-	peer->granted = false;
+	if (!MUTANT(grant_never_ends))
+		peer->granted = false;
 	if (peer->relation <= VOLUME_ABSENT) {
 		peer->relation = VOLUME_GREETING;
 		step_changed(step);
 	}
-	note_primary(step, peer);
-	if (volume->resetting || !volume->online)
+	note_primary(volume);
+	if (volume->resetting || !volume->online) {
+		MARK(greeting_during_reset);
 		return;
-	if (fresh || !peer->my_number || peer->sent_serial != volume->facts_serial ||
+	}
+	if (fresh || !peer->my_number || (peer->sent_serial != volume->facts_serial && !MUTANT(changed_facts_not_greeted)) ||
 	    (peer->sent_flags | WIRE_GREET_DIRTY) != (greet_flags(volume, peer) | WIRE_GREET_DIRTY))
 		send_greet(step, peer);
 	else
@@ -542,8 +635,14 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)
 {
 	if (!peer->greeted || verdict->my_number != peer->facts.number || verdict->my_number != peer->judged_number ||
-	    verdict->your_number != peer->my_number)
+	    (verdict->your_number != peer->my_number && !MUTANT(verdict_of_old_greeting))) {
+		MARK(greetings_crossed);
 		return;		/* about greetings that were replaced meanwhile, or one not looked at during a log reset */
+	}
+	if (step->volume->resetting || peer->greet_wanted) {
+		MARK(verdict_outdated);
+		return;		/* what this node said of itself is not so any more; it greets again */
+	}
 	if (verdict->verdict != lineage_mirror(peer->verdict) ||
 	    verdict->plan != volume_plan_mirror(peer->plan)) {
 		core_trace(step->volume->super.volume_id, "the ends disagree -> session ends [G5]");
@@ -581,11 +680,13 @@ static void peer_lost(struct step *step, struct volume_peer *peer, enum volume_r
 	peer->greeted = false;
 	peer->confirmed = false;
 	peer->granted = false;
-	if (volume->accepting.from == node)
+	if (volume->accepting.from == node) {
+		if (volume->accepting.token)
+			MARK(proposer_lost_while_saving);
 		volume->accepting.token = 0;
+	}
 	volume_command_peer_lost(step, node);
-	if (volume->primary == node)
-		primary_lost(step, node);
+	note_primary(volume);
 	step_changed(step);
 }
 
@@ -608,8 +709,10 @@ static void disk_failed(struct step *step)
 		if (volume->role != VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC)
 			if (peer->relation > VOLUME_GREETING)
 				volume_leave(step, peer, VOLUME_GREETING);
-	if (volume->role == VOLUME_PRIMARY)
+	if (volume->role == VOLUME_PRIMARY) {
+		MARK(primary_without_disk);
 		volume->io_waits = true;
+	}
 	volume_greet_all(volume);
 	step_emit(step, VOLUME_DO_GATE);
 	step_changed(step);
@@ -652,6 +755,8 @@ static void super_saved(struct step *step, u32 token, bool ok)
 {
 	struct volume *volume = step->volume;
 
+	if (MUTANT(failed_save_ignored))
+		ok = true;
 	if (volume->proposal.active && volume->proposal.token == token)
 		volume_proposal_saved(step, ok);
 	if (volume->accepting.token == token)
@@ -662,12 +767,18 @@ static void super_saved(struct step *step, u32 token, bool ok)
 		volume_command_saved(step, ok);
 }
 
+/*
+ * The detach empties the log. What it still names may differ from any other replica, if the writer goes on or is lost
+ * later: from now on the dirty maps say so [I5].
+ */
 static void going_down(struct step *step)
 {
 	struct volume *volume = step->volume;
 	struct volume_peer *peer;
 
 	for_each_peer(volume, peer) {
+		if (slot_is_durable(volume, peer))
+			volume_mark_log(volume, peer);
 		if (!peer->up)
 			continue;
 		step_send(step, peer, WIRE_VOLUME_GONE);
@@ -698,8 +809,9 @@ static void with_peer(struct step *step, const struct volume_event *event)
 		peer_down(step, peer);
 		break;
 	case VOLUME_EVENT_PEER_IO_FAILED:
-		if (!(volume->streaming & NODE_BIT(peer->node)))
+		if (!(volume->streaming & NODE_BIT(peer->node)) || MUTANT(peer_error_ignored))
 			break;
+		MARK(peer_failed_write);
 		if (!peer->acks_pending)
 			step_end_session(step, peer, WIRE_BYE_STUCK);
 		volume_leave(step, peer, VOLUME_GREETING);
@@ -709,6 +821,7 @@ static void with_peer(struct step *step, const struct volume_event *event)
 		volume_resync_dry(step, peer);
 		break;
 	case VOLUME_EVENT_RESYNC_FAILED:
+		MARK(resync_failed);
 		if (peer->relation == VOLUME_TARGET)
 			step_end_session(step, peer, WIRE_BYE_STUCK);
 		break;
@@ -726,10 +839,29 @@ static void settle(struct step *step)
 	if (!volume->online || volume->resetting)
 		return;
 	volume_choose_source(step);
+	if (volume->stream_lost)
+		stream_lost(step);
+	if (volume->resetting)
+		return;
 	volume_try_propose(step);
 	for_each_peer(volume, peer)
 		if (peer->up && peer->greet_wanted)
 			send_greet(step, peer);
+}
+
+/* [D6] Peers may have smaller logs; what is in flight has to fit into each of them. */
+static void limit_log(struct volume *volume)
+{
+	const struct volume_peer *peer;
+	u32 limit = 0;
+
+	for_each_peer(volume, peer) {
+		u32 slots = peer->facts.actlog_parts * ACTLOG_PART_REGIONS;
+
+		if (volume->role == VOLUME_PRIMARY && (volume->streaming & NODE_BIT(peer->node)) && (!limit || slots < limit))
+			limit = slots;
+	}
+	volume->log.busy_limit = limit;
 }
 
 void volume_step(struct volume *volume, const struct volume_event *event, struct volume_actions *actions)
@@ -771,6 +903,8 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 	case VOLUME_EVENT_FORGET:
 		volume_command(&step, event);
 		break;
+	case VOLUME_EVENT_FACTS:
+		break;
 	case VOLUME_EVENT_GOING_DOWN:
 		going_down(&step);
 		break;
@@ -779,6 +913,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 		break;
 	}
 	settle(&step);
+	limit_log(volume);
 }
 
 /* ---- start ---- */
@@ -799,6 +934,8 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 	volume->accepting.from = NODE_NONE;
 	volume->adopting.from = NODE_NONE;
 	volume->facts_serial = 1;
+	volume->proposal.serial = life_base(volume);
+	volume->command.serial = life_base(volume);
 	for (slot = 0; slot < REPLICAS_MAX; slot++) {
 		struct volume_peer *peer = &volume->peer[slot];
 
@@ -813,16 +950,22 @@ void volume_log_found(struct volume *volume, u32 region)
 	struct volume_peer *peer;
 
 	for_each_peer(volume, peer) {
-		dirty_mark(&peer->map, (u64)region * ACTLOG_REGION_BYTES, ACTLOG_REGION_BYTES);
-		if (volume_is_member(volume, peer->node))
+		if (!MUTANT(crash_log_ignored))
+			dirty_mark(&peer->map, (u64)region * ACTLOG_REGION_BYTES, ACTLOG_REGION_BYTES);
+		if (volume_is_member(volume, peer->node) && !MUTANT(crash_not_reconciled))
 			volume->super.reconcile |= NODE_BIT(peer->node);
 	}
 }
 
 void volume_log_lost(struct volume *volume)
 {
+	const struct generation *tail = volume_tail(volume);
 	struct volume_peer *peer;
 
+	if (tail)	/* its mark may have stood in the log only */
+		lineage_mark_written(&volume->super.chain, tail->id);
+
+	MARK(log_unreadable);
 	for_each_peer(volume, peer) {
 		dirty_mark_all(&peer->map);
 		if (volume_is_member(volume, peer->node))
@@ -832,8 +975,6 @@ void volume_log_lost(struct volume *volume)
 
 void volume_written_found(struct volume *volume, u64 generation_id)
 {
-	const struct generation *tail = volume_tail(volume);
-
-	if (tail && tail->id == generation_id)
-		lineage_mark_written(&volume->super.chain);
+	if (!MUTANT(written_mark_lost))
+		lineage_mark_written(&volume->super.chain, generation_id);
 }

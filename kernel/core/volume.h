@@ -114,8 +114,9 @@ enum volume_event_type {
 	VOLUME_EVENT_PROMOTE,		/* force, nodes (peer_down) */
 	VOLUME_EVENT_PROMOTE_CANCEL,	/* the caller went away or its deadline passed */
 	VOLUME_EVENT_DEMOTE,		/* no opener, nothing in flight, log reset done */
-	VOLUME_EVENT_RESOLVE,		/* value: split id; node: the winner (this node or the split peer) */
+	VOLUME_EVENT_RESOLVE,		/* value: split id; node: the winner (this node or one of the other side) */
 	VOLUME_EVENT_FORGET,		/* node: its replica is gone for good */
+	VOLUME_EVENT_FACTS,		/* volume_marked() wants it */
 	VOLUME_EVENT_GOING_DOWN,	/* tell the peers; the disk is detached after this step */
 };
 
@@ -206,6 +207,7 @@ struct volume {
 	bool online;
 	bool fresh;		/* a new replica in its first resync */
 	bool resetting;		/* LOG_RESET under way: no greetings until it ended */
+	bool stream_lost;	/* a writer's stream ended in this step */
 	u8 primary;		/* node that is primary as far as we know, or NODE_NONE */
 	u8 sync_source;		/* node that resyncs us or was asked to, or NODE_NONE */
 	u8 authority;		/* whose copy this is where logs differed after a crash: this node or a former source */
@@ -217,6 +219,7 @@ struct volume {
 		bool active;
 		bool saved;
 		u32 token, serial;
+		u64 id;		/* of the record */
 		u32 waiting;	/* acks outstanding */
 		u8 adding;	/* node or NODE_NONE */
 	} proposal;
@@ -256,7 +259,7 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 /* [G6] After a crash: the region may differ on any other replica. */
 void volume_log_found(struct volume *volume, u32 region);
 void volume_log_lost(struct volume *volume);
-/* The generation that an activity log block marks as written [G2]. */
+/* A generation that an activity log block marks as written [G2]. */
 void volume_written_found(struct volume *volume, u64 generation_id);
 
 /* The one door. @actions is overwritten. */
@@ -307,10 +310,10 @@ bool volume_may_apply(const struct volume *volume, u8 from, u64 offset_bytes, u3
 /* Marks the bits of replicas that are not in the in-sync set [D1]; call when applying, under the same lock hold. */
 void volume_apply(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
 /*
- * Resync data of @from is about to be written: marks what other members may differ in from now on [I5]. Same lock hold as
- * volume_may_resync().
+ * Resync data of @from is about to be written: marks what third replicas may differ in from now on [I5]. True: the maps have to
+ * be saved before the data is written, since no log stands in for these bits [D1]. Same lock hold as volume_may_resync().
  */
-void volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
+bool volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes);
 /* May @from ask this replica for data (READ, DIGESTS, RESYNC_DATA)? */
 bool volume_may_read(const struct volume *volume, u8 from);
 bool volume_may_resync(const struct volume *volume, u8 from);
@@ -321,9 +324,14 @@ bool volume_may_resync(const struct volume *volume, u8 from);
  * this call. Only for real requests: a mark that nothing stands behind would be a lie.
  */
 bool volume_mark_wanted(struct volume *volume, u64 generation_id);
-/* Id to put into the log blocks of a commit; when that commit is durable: volume_marked(id). */
+/*
+ * Id to put into the log blocks of a commit; when that commit is durable: volume_marked(id). True: post VOLUME_EVENT_FACTS, since
+ * peers that waited may find now that they are behind, or in a split [I10].
+ * Without a new mark it is that of the
+ * newest written record: the commit replaces the block that said so, and the superblock may not say so yet.
+ */
 u64 volume_mark_id(const struct volume *volume);
-void volume_marked(struct volume *volume, u64 generation_id);
+bool volume_marked(struct volume *volume, u64 generation_id);
 
 void volume_quiesce(struct volume *volume);	/* closes the gate for new writes; nests */
 void volume_unquiesce(struct volume *volume);

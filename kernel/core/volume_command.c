@@ -5,6 +5,7 @@
  * Promotion asks every peer that can be asked; one refusal is enough [I12] [I19]. A grant lasts until the asker's next
  * greeting or the end of the session, so two nodes never both hold all grants.
  */
+#include "probe.h"
 #include "volume_internal.h"
 
 static void done(struct step *step, enum volume_refusal refusal, u32 nodes)
@@ -41,7 +42,7 @@ static enum volume_refusal peers_allow(const struct volume *volume, bool force, 
 			return VOLUME_REFUSED_PEER_PRIMARY;
 		if (peer->granted || (!peer->confirmed && !force))
 			return VOLUME_REFUSED_BUSY;
-		if (peer->relation == VOLUME_IN_SYNC)
+		if (peer->relation == VOLUME_IN_SYNC || MUTANT(promote_behind))
 			continue;
 		if (peer->verdict == LINEAGE_PEER_IS_AHEAD && !force)
 			return VOLUME_REFUSED_STALE;
@@ -73,15 +74,15 @@ static enum volume_refusal may_be_primary(const struct volume *volume, bool forc
 		return refusal;
 	if (force)
 		return VOLUME_OK;
-	if (volume->super.flags & ONDISK_SYNCING)
+	if ((volume->super.flags & ONDISK_SYNCING) && !MUTANT(promote_half_synced))
 		return VOLUME_REFUSED_SYNCING;
-	if (!volume_is_member(volume, volume->node))
+	if (!volume_is_member(volume, volume->node) && !MUTANT(promote_stale))
 		return VOLUME_REFUSED_STALE;
 	if (refusal)
 		return refusal;
 	if (volume->sync_source != NODE_NONE)
 		return VOLUME_REFUSED_BUSY;
-	*nodes = unreachable_members(volume) & ~peer_down;
+	*nodes = MUTANT(promote_unreachable) ? 0 : unreachable_members(volume) & ~peer_down;
 	return *nodes ? VOLUME_REFUSED_UNREACHABLE : VOLUME_OK;
 }
 
@@ -104,8 +105,28 @@ static void epoch_after_all(struct actlog *log)
 	u32 slot, region;
 
 	for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT; slot = actlog_next(log, slot + 1, &region))
-		if (log->slots[slot].epoch >= log->epoch)
+		if (log->slots[slot].epoch >= log->epoch && !MUTANT(epoch_not_raised))
 			log->epoch = log->slots[slot].epoch + 1;
+}
+
+/*
+ * Promotion by force: this node is no member of the records that it adopted last as a resync target, and their writer may still
+ * acknowledge writes under them. What is written here must not look like their continuation [I10], so they are dropped; a
+ * replica that never was a member begins a history of its own.
+ */
+static void own_history(struct volume *volume, u64 random)
+{
+	struct chain *chain = &volume->super.chain;
+	struct generation first;
+
+	while (chain->count && !volume_is_member(volume, volume->node) && !MUTANT(forced_in_foreign_history))
+		chain->count--;
+	if (chain->count)
+		return;
+	MARK(forced_without_history);
+	chain->trimmed = false;
+	first = lineage_next(chain, random, NODE_BIT(volume->node), NODE_NONE);
+	lineage_append(chain, &first);
 }
 
 static void become_primary(struct step *step)
@@ -116,12 +137,15 @@ static void become_primary(struct step *step)
 	/* What was asked of the peers may no longer be so: a newer record, a peer that turned out to be ahead. */
 	enum volume_refusal refusal = may_be_primary(volume, volume->command.force, volume->command.peer_down, &nodes);
 
-	if (refusal) {
+	if (refusal && !MUTANT(promotion_not_rechecked)) {
+		MARK(promotion_lost_meanwhile);
 		promote_fails(step, refusal, nodes);
 		return;
 	}
 	core_trace(volume->super.volume_id, "nobody objects -> primary");
 	if (volume->command.force) {
+		MARK(promoted_by_force);
+		own_history(volume, step->random);
 		volume->super.flags &= ~ONDISK_SYNCING;
 		for_each_peer(volume, peer)
 			if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED)
@@ -192,26 +216,41 @@ static void yield_split(struct step *step)
 	struct volume *volume = step->volume;
 
 	core_trace(volume->super.volume_id, "this side of the split yields -> its changes may be overwritten [G7]");
+	MARK(split_yields);
 	volume->super.flags |= ONDISK_YIELD;
 	volume->command.token = step_save(step, true);
 	volume_greet_all(volume);
 }
 
+/* Several replicas may stand on the other side of one split. */
+static bool is_in_split(const struct volume *volume, u8 node)
+{
+	const struct volume_peer *peer = volume_peer_const(volume, node);
+
+	return node == volume->super.split_peer || (peer && peer->up && peer->relation == VOLUME_SPLIT);
+}
+
 static enum volume_refusal resolve_check(const struct volume *volume, const struct volume_event *event)
 {
-	const struct volume_peer *peer = volume_peer_const(volume, volume->super.split_peer);
+	const struct volume_peer *peer;
+	enum volume_refusal refusal = VOLUME_REFUSED_UNREACHABLE;
 
 	if (!(volume->super.flags & ONDISK_SPLIT))
 		return VOLUME_REFUSED_NO_SPLIT;
 	if (event->value != volume->super.split_id)
 		return VOLUME_REFUSED_OTHER_SPLIT;
-	if (event->node == volume->super.split_peer)
-		return volume->role == VOLUME_PRIMARY ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
-	if (event->node != volume->node)
+	if (event->node != volume->node && !is_in_split(volume, event->node))
 		return VOLUME_REFUSED_OTHER_SPLIT;
-	if (!peer || !peer->up || peer->relation != VOLUME_SPLIT)
-		return VOLUME_REFUSED_UNREACHABLE;
-	return (peer->facts.flags & WIRE_GREET_PRIMARY) ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
+	if (event->node != volume->node)
+		return volume->role == VOLUME_PRIMARY ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
+	for_each_peer(volume, peer) {
+		if (!peer->up || peer->relation != VOLUME_SPLIT)
+			continue;
+		if (peer->facts.flags & WIRE_GREET_PRIMARY)
+			return VOLUME_REFUSED_IS_PRIMARY;
+		refusal = VOLUME_OK;
+	}
+	return refusal;
 }
 
 static void resolve(struct step *step, const struct volume_event *event)
@@ -219,6 +258,7 @@ static void resolve(struct step *step, const struct volume_event *event)
 	struct volume *volume = step->volume;
 	enum volume_refusal refusal = resolve_check(volume, event);
 	struct volume_action *action;
+	struct volume_peer *peer;
 
 	if (volume->command.active)
 		refusal = VOLUME_REFUSED_BUSY;
@@ -234,8 +274,9 @@ static void resolve(struct step *step, const struct volume_event *event)
 		yield_split(step);
 		return;
 	}
-	action = step_send(step, volume_peer(volume, volume->super.split_peer), WIRE_RESOLVE);
-	action->frame.value = volume->super.split_id;
+	for_each_peer(volume, peer)
+		if (peer->up && peer->relation == VOLUME_SPLIT)
+			step_send(step, peer, WIRE_RESOLVE)->frame.value = volume->super.split_id;
 	done(step, VOLUME_OK, 0);
 }
 
@@ -248,15 +289,18 @@ static void forget(struct step *step, const struct volume_event *event)
 	action->refusal = VOLUME_OK;
 	if (!peer)
 		return;
-	if (volume_is_member(volume, event->node) || peer->relation > VOLUME_ABSENT) {
+	if ((volume_is_member(volume, event->node) && !MUTANT(forget_member)) || peer->relation > VOLUME_ABSENT) {
 		action->refusal = volume_is_member(volume, event->node) ? VOLUME_REFUSED_MEMBER : VOLUME_REFUSED_BUSY;
 		action->nodes = NODE_BIT(event->node);
 		return;
 	}
+	MARK(replica_forgotten);
 	dirty_clear_all(&peer->map);
-	volume->super.replicas &= ~NODE_BIT(event->node);
+	if (!MUTANT(forget_keeps_replica))
+		volume->super.replicas &= ~NODE_BIT(event->node);
 	volume->super.reconcile &= ~NODE_BIT(event->node);
 	volume->super.slot_node[peer - volume->peer] = NODE_NONE;
+	volume->super.slot_replica[peer - volume->peer] = 0;
 	if (peer->relation == VOLUME_OFF)
 		peer->node = NODE_NONE;
 	step_save(step, true);
@@ -285,6 +329,13 @@ void volume_command(struct step *step, const struct volume_event *event)
 	}
 }
 
+/* This node still hears from a writer, of this history; in a split either side may have one [G7]. */
+static bool other_primary(const struct volume *volume, const struct volume_peer *asker)
+{
+	return volume->primary != NODE_NONE && volume->primary != asker->node && asker->greeted &&
+	       asker->verdict != LINEAGE_SPLIT;
+}
+
 static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 {
 	struct volume *volume = step->volume;
@@ -292,16 +343,18 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 	struct volume_action *action;
 	struct volume_peer *other;
 
-	if (volume->role == VOLUME_PRIMARY)
+	if ((volume->role == VOLUME_PRIMARY || other_primary(volume, peer)) && !MUTANT(primary_grants))
 		refusal = VOLUME_REFUSED_PEER_PRIMARY;
 	else if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE && volume->node < peer->node)
 		refusal = VOLUME_REFUSED_BUSY;
 	else if (peer->greeted && (peer->verdict == LINEAGE_SAME || peer->verdict == LINEAGE_I_AM_AHEAD) &&
-		 volume_is_member(volume, volume->node) && !volume_is_member(volume, peer->node))
+		 volume_is_member(volume, volume->node) && !volume_is_member(volume, peer->node) && !MUTANT(stale_asker_granted))
 		refusal = VOLUME_REFUSED_STALE;	/* a record that the asker may not know left it out [G4]; not in a split [G7] */
 	for_each_peer(volume, other)
-		if (other != peer && other->granted && !refusal)
+		if (other != peer && other->granted && !refusal && !MUTANT(two_grants)) {
+			MARK(asked_while_granted);
 			refusal = VOLUME_REFUSED_BUSY;
+		}
 	peer->granted = !refusal;
 	action = step_send(step, peer, WIRE_PROMOTE_ANSWER);
 	action->frame.serial = serial;
@@ -314,9 +367,13 @@ static void on_answer(struct step *step, struct volume_peer *peer, const struct 
 	struct volume *volume = step->volume;
 
 	if (!volume->command.active || volume->command.type != VOLUME_EVENT_PROMOTE ||
-	    answer->serial != volume->command.serial || !(volume->command.waiting & NODE_BIT(peer->node)))
+	    answer->serial != volume->command.serial || !(volume->command.waiting & NODE_BIT(peer->node))) {
+		MARK(promote_answer_stale);
 		return;
-	if (!answer->granted && !(volume->command.force && answer->reason == VOLUME_REFUSED_STALE)) {
+	}
+	if (!answer->granted && !(volume->command.force && answer->reason == VOLUME_REFUSED_STALE) &&
+	    !MUTANT(refusal_ignored)) {
+		MARK(promotion_refused_there);
 		promote_fails(step, answer->reason == VOLUME_OK ? VOLUME_REFUSED_BUSY : answer->reason,
 			      NODE_BIT(peer->node));
 		return;
@@ -356,6 +413,8 @@ void volume_command_peer_lost(struct step *step, u8 node)
 	struct volume *volume = step->volume;
 
 	if (volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE &&
-	    (volume->command.waiting & NODE_BIT(node)))
+	    (volume->command.waiting & NODE_BIT(node))) {
+		MARK(asked_peer_lost);
 		promote_fails(step, VOLUME_REFUSED_BUSY, NODE_BIT(node));
+	}
 }

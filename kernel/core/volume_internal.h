@@ -51,6 +51,7 @@ void volume_fill_greet(const struct volume *volume, const struct volume_peer *pe
 
 /* volume_sync.c */
 void volume_choose_source(struct step *step);
+void volume_send_accept(struct step *step, struct volume_peer *peer);
 void volume_ask_source(struct step *step, struct volume_peer *peer);
 void volume_sync_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
 void volume_sync_adopted(struct step *step, bool ok);

@@ -3,6 +3,7 @@
  * The data plane of a volume: small calls that the I/O path makes directly under the volume's lock [W4] [D1].
  * None of them waits for the control plane while nothing is wrong.
  */
+#include "probe.h"
 #include "volume_internal.h"
 
 /*
@@ -18,10 +19,12 @@ enum volume_gate volume_gate_write(const struct volume *volume)
 {
 	if (volume->role != VOLUME_PRIMARY)
 		return VOLUME_GATE_FAIL;
-	if (volume->quiet || volume->proposal.active || volume->resetting)
+	if (volume->quiet || (volume->proposal.active && !MUTANT(gate_open_early)) || volume->resetting)
 		return VOLUME_GATE_WAIT;
-	if (!volume_required_members(volume))
+	if (!volume_required_members(volume)) {
+		MARK(nobody_takes_writes);
 		return VOLUME_GATE_FAIL;
+	}
 	return volume_generation_fits(volume) ? VOLUME_GATE_OPEN : VOLUME_GATE_WAIT;
 }
 
@@ -29,8 +32,10 @@ enum volume_gate volume_gate_read(const struct volume *volume)
 {
 	if (volume->role != VOLUME_PRIMARY || !volume_required_members(volume))
 		return VOLUME_GATE_FAIL;
-	if (reads_are_guarded(volume) && !volume_generation_fits(volume))
+	if (reads_are_guarded(volume) && !volume_generation_fits(volume) && !MUTANT(reads_unguarded)) {
+		MARK(read_waits);
 		return VOLUME_GATE_WAIT;
+	}
 	return VOLUME_GATE_OPEN;
 }
 
@@ -40,9 +45,10 @@ u8 volume_read_from(const struct volume *volume, u32 failed)
 
 	if (volume->disk == VOLUME_DISK_OK && !(failed & NODE_BIT(volume->node)))
 		return volume->node;
+	MARK(read_elsewhere);
 	for_each_peer(volume, peer)
-		if (peer->relation == VOLUME_IN_SYNC && !(failed & NODE_BIT(peer->node)) &&
-		    (peer->facts.flags & WIRE_GREET_DISK))
+		if ((peer->relation == VOLUME_IN_SYNC || (peer->relation == VOLUME_TARGET && MUTANT(read_from_target))) &&
+		    !(failed & NODE_BIT(peer->node)) && (peer->facts.flags & WIRE_GREET_DISK))
 			return peer->node;
 	return NODE_NONE;
 }
@@ -60,7 +66,8 @@ void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_byte
 	for_each_peer(volume, peer) {
 		if (volume->streaming & NODE_BIT(peer->node))
 			peer->acks_pending++;
-		else if (length_bytes && (volume->super.replicas & NODE_BIT(peer->node)))
+		else if (length_bytes && (volume->super.replicas & NODE_BIT(peer->node)) && !MUTANT(absent_unmarked) &&
+			 !(peer->relation == VOLUME_TARGET_STARTING && MUTANT(starting_target_unmarked)))
 			dirty_mark(&peer->map, offset_bytes, length_bytes);
 	}
 }
@@ -69,8 +76,10 @@ bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node)
 {
 	struct volume_peer *peer = volume_peer(volume, node);
 
-	if (node >= NODES_MAX || !(ack->pending & NODE_BIT(node)))
+	if (node >= NODES_MAX || !(ack->pending & NODE_BIT(node))) {
+		MARK(answer_too_late);
 		return false;
+	}
 	ack->pending &= ~NODE_BIT(node);
 	if (peer) {
 		peer->acks_pending--;
@@ -91,7 +100,11 @@ void volume_missed(struct volume *volume, struct volume_ack *ack, u8 node)
 
 bool volume_released(struct volume *volume, struct volume_ack *ack, u8 node)
 {
-	return (node == volume->node || (ack->missed & NODE_BIT(node))) && volume_acked(volume, ack, node);
+	if (node != volume->node && !(ack->missed & NODE_BIT(node)) && !MUTANT(release_of_unmissed)) {
+		MARK(release_spares_newer_write);
+		return false;
+	}
+	return volume_acked(volume, ack, node);
 }
 
 void volume_end(struct volume *volume, const struct volume_ack *ack)
@@ -110,7 +123,7 @@ bool volume_may_apply(const struct volume *volume, u8 from, u64 offset_bytes, u3
 {
 	const struct volume_peer *peer = volume_peer_const(volume, from);
 
-	return peer && volume->role == VOLUME_SECONDARY &&
+	return peer && (volume->role == VOLUME_SECONDARY || MUTANT(primary_applies)) &&
 	       (peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE) &&
 	       in_range(volume, offset_bytes, length_bytes);
 }
@@ -122,20 +135,24 @@ void volume_apply(struct volume *volume, u8 from, u64 offset_bytes, u32 length_b
 
 	(void)from;
 	for_each_peer(volume, peer)
-		if (absent & NODE_BIT(peer->node))
+		if ((absent & NODE_BIT(peer->node)) && !MUTANT(apply_unmarked))
 			dirty_mark(&peer->map, offset_bytes, length_bytes);
 }
 
-void volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes)
+bool volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 length_bytes)
 {
 	struct volume_peer *peer;
 	u32 others = volume->super.replicas & ~NODE_BIT(volume->node) & ~NODE_BIT(from);
+	bool unsaved = false;
 
-	if (volume->fresh)
-		return;		/* never was in sync with anybody: every other map has it as dirty throughout */
+	if (volume->fresh || MUTANT(resync_unmarked_for_third))
+		return false;	/* never was in sync with anybody: every other map has it as dirty throughout */
 	for_each_peer(volume, peer)
-		if (others & NODE_BIT(peer->node))
+		if (others & NODE_BIT(peer->node)) {
 			dirty_mark(&peer->map, offset_bytes, length_bytes);
+			unsaved |= dirty_unsaved(&peer->map, offset_bytes, length_bytes);
+		}
+	return unsaved;
 }
 
 bool volume_may_read(const struct volume *volume, u8 from)
@@ -162,8 +179,12 @@ bool volume_mark_wanted(struct volume *volume, u64 generation_id)
 {
 	const struct generation *tail = volume_tail(volume);
 
-	if (!tail_in_force(volume) || tail->written || tail->id != generation_id)
+	if (!tail_in_force(volume) || tail->written || tail->id != generation_id || MUTANT(written_never_marked))
 		return false;
+	if (MUTANT(written_mark_not_awaited)) {
+		lineage_mark_written(&volume->super.chain, tail->id);
+		return false;
+	}
 	volume->mark_asked_id = generation_id;
 	volume->log.forced = true;
 	return true;
@@ -173,17 +194,22 @@ u64 volume_mark_id(const struct volume *volume)
 {
 	const struct generation *tail = volume_tail(volume);
 
-	return tail_in_force(volume) && !tail->written && volume->mark_asked_id == tail->id ? tail->id : 0;
+	if (tail_in_force(volume) && volume->mark_asked_id == tail->id)
+		return tail->id;
+	return lineage_written_id(&volume->super.chain);
 }
 
-void volume_marked(struct volume *volume, u64 generation_id)
+bool volume_marked(struct volume *volume, u64 generation_id)
 {
-	const struct generation *tail = volume_tail(volume);
+	struct volume_peer *peer;
+	bool tell = false;
 
-	if (!generation_id || !tail || tail->id != generation_id || tail->written)
-		return;
-	lineage_mark_written(&volume->super.chain);
-	volume_facts_changed(volume);
+	if (!lineage_mark_written(&volume->super.chain, generation_id))
+		return false;
+	volume_greet_others(volume);
+	for_each_peer(volume, peer)
+		tell |= peer->greet_wanted;
+	return tell;
 }
 
 void volume_quiesce(struct volume *volume)

@@ -3,6 +3,7 @@
  * What two replicas do with each other: one total function of the two newest greetings, computed by both
  * ends, each from its side [G5] [I9]. No flag overrides the verdict of the chains; flags only say who is able.
  */
+#include "probe.h"
 #include "volume.h"
 
 struct side {
@@ -52,8 +53,9 @@ static bool complete(const struct side *side, const struct side *other)
 {
 	u8 source = side->facts->sync_source;
 
-	return has(side, WIRE_GREET_DISK) && !has(side, WIRE_GREET_SYNCING) && side->tail &&
-	       (side->tail->members & NODE_BIT(side->node)) && (source == NODE_NONE || source == other->node);
+	return has(side, WIRE_GREET_DISK) && (!has(side, WIRE_GREET_SYNCING) || MUTANT(half_synced_complete)) && side->tail &&
+	       (side->tail->members & NODE_BIT(side->node)) &&
+	       (source == NODE_NONE || source == other->node || MUTANT(changing_copy_complete));
 }
 
 /*
@@ -66,7 +68,7 @@ static const struct side *winner(const struct side *a, const struct side *b)
 		return has(a, WIRE_GREET_PRIMARY) ? a : b;
 	if (a->tail->number != b->tail->number)
 		return a->tail->number > b->tail->number ? a : b;
-	if (a->facts->authority != b->facts->authority)
+	if (a->facts->authority != b->facts->authority && !MUTANT(authority_ignored))
 		return a->facts->authority < b->facts->authority ? a : b;
 	return a->node < b->node ? a : b;
 }
@@ -82,16 +84,19 @@ static const struct side *source_when_same(const struct side *me, const struct s
 }
 
 /*
- * The one that is ahead, unless it is half-synced and ahead only by the mark of a record that the other has as well: whoever
- * is a complete member after that record holds all that was acknowledged under it.
+ * The one that is ahead, unless it is ahead only by the mark of a record that the other has as well: whoever is a complete
+ * member after that record holds all that was acknowledged under it. So a half-synced one gives way, and so does everybody
+ * to a primary, whose own mark may still be on its way to its disk.
  */
 static const struct side *source_when_ahead(const struct side *ahead, const struct side *behind)
 {
 	const struct generation *newest = lineage_stripped_tail(&ahead->facts->chain);
 
-	if (!complete(ahead, behind) && complete(behind, ahead) &&
-	    lineage_find(&behind->facts->chain, newest->id))
+	if ((!complete(ahead, behind) || has(behind, WIRE_GREET_PRIMARY)) && complete(behind, ahead) &&
+	    lineage_find(&behind->facts->chain, newest->id) && !MUTANT(ahead_is_source)) {
+		MARK(ahead_but_half_synced);
 		return behind;
+	}
 	return ahead;
 }
 
@@ -108,12 +113,18 @@ static enum volume_plan resync(const struct side *me, const struct side *peer, c
 {
 	const struct side *target = source == me ? peer : me;
 
-	if (!source || !complete(source, target))
+	if (!source || !complete(source, target)) {
+		MARK(nobody_complete);
 		return VOLUME_PLAN_WAIT_INCOMPLETE;
-	if (has(target, WIRE_GREET_PRIMARY))
+	}
+	if (has(target, WIRE_GREET_PRIMARY) && !MUTANT(primary_is_target)) {
+		MARK(primary_is_stale);
 		return VOLUME_PLAN_REFUSE_STALE_PRIMARY;
-	if (primary_elsewhere(source, target))
+	}
+	if (primary_elsewhere(source, target) && !MUTANT(source_beside_primary)) {
+		MARK(primary_has_to_be_source);
 		return VOLUME_PLAN_WAIT_PRIMARY;
+	}
 	return source == me ? VOLUME_PLAN_I_AM_SOURCE : VOLUME_PLAN_PEER_IS_SOURCE;
 }
 
@@ -124,14 +135,20 @@ static enum volume_plan resync(const struct side *me, const struct side *peer, c
 static bool equal_by_primary(const struct side *me, const struct side *peer)
 {
 	return has(me, WIRE_GREET_WITH_PRIMARY) && has(peer, WIRE_GREET_WITH_PRIMARY) &&
-	       me->facts->primary == peer->facts->primary;
+	       me->facts->primary == peer->facts->primary && !MUTANT(with_primary_ignored);
+}
+
+static bool same_record(const struct side *me, const struct side *peer)
+{
+	return complete(me, peer) && complete(peer, me) && me->tail->id == peer->tail->id;
 }
 
 static bool nothing_differs(const struct side *me, const struct side *peer)
 {
-	if (!complete(me, peer) || !complete(peer, me) || me->tail->id != peer->tail->id)
+	if (!same_record(me, peer))
 		return false;
-	return equal_by_primary(me, peer) || (!has(me, WIRE_GREET_DIRTY) && !has(peer, WIRE_GREET_DIRTY));
+	return (!has(me, WIRE_GREET_DIRTY) && !has(peer, WIRE_GREET_DIRTY)) ||
+	       MUTANT(left_over_bits_cleared);
 }
 
 static enum volume_plan plan_split(const struct side *me, const struct side *peer)
@@ -139,7 +156,8 @@ static enum volume_plan plan_split(const struct side *me, const struct side *pee
 	bool mine = has(me, WIRE_GREET_YIELD), theirs = has(peer, WIRE_GREET_YIELD);
 
 	if (mine == theirs)
-		return VOLUME_PLAN_SPLIT;
+		return MUTANT(split_picks_direction) ? resync(me, peer, winner(me, peer)) : VOLUME_PLAN_SPLIT;
+	MARK(split_resolved);
 	return resync(me, peer, mine ? peer : me);
 }
 
@@ -163,10 +181,13 @@ enum volume_plan volume_plan(const struct wire_greet *mine, u8 my_node, const st
 		return plan_split(&me, &peer);
 	if (has(&me, WIRE_GREET_PRIMARY) && has(&peer, WIRE_GREET_PRIMARY))
 		return VOLUME_PLAN_REFUSE_TWO_PRIMARIES;
+	/* Whatever the verdict: one may not have its written mark of that record yet. */
+	if (same_record(&me, &peer) && equal_by_primary(&me, &peer))
+		return VOLUME_PLAN_IN_SYNC;
 	if (*verdict == LINEAGE_I_AM_AHEAD)
 		return resync(&me, &peer, source_when_ahead(&me, &peer));
 	if (*verdict == LINEAGE_PEER_IS_AHEAD)
-		return resync(&me, &peer, source_when_ahead(&peer, &me));
+		return resync(&me, &peer, MUTANT(verdict_one_sided) ? &peer : source_when_ahead(&peer, &me));
 	if (nothing_differs(&me, &peer))
 		return VOLUME_PLAN_IN_SYNC;
 	return resync(&me, &peer, source_when_same(&me, &peer));

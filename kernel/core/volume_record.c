@@ -7,13 +7,14 @@
  * record is durable on every member, and a record that adds a member is on the writer first [G2]. Requests that wait
  * for a peer which left are released only when a record without it is agreed [W4].
  */
+#include "probe.h"
 #include "volume_internal.h"
 
 u32 volume_required_members(const struct volume *volume)
 {
 	u32 members = volume_in_sync(volume);
 
-	if (volume->disk == VOLUME_DISK_OK)
+	if (volume->disk == VOLUME_DISK_OK || MUTANT(failed_disk_stays_member))
 		members |= NODE_BIT(volume->node);
 	return members;
 }
@@ -22,7 +23,8 @@ bool volume_generation_fits(const struct volume *volume)
 {
 	const struct generation *tail = volume_tail(volume);
 
-	return tail && tail->writer == volume->node && tail->members == volume_required_members(volume);
+	return tail && (tail->writer == volume->node || MUTANT(writer_not_recorded)) &&
+	       (tail->members == volume_required_members(volume) || MUTANT(member_by_label));
 }
 
 static void propose(struct step *step, u32 members, u8 writer, u8 adding)
@@ -35,7 +37,7 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	 * [G2] What is in flight now is acknowledged under this record: it counts as written from its first moment, on every
 	 * member that makes it durable.
 	 */
-	record.written = volume->in_flight > 0;
+	record.written = volume->in_flight > 0 && !MUTANT(in_flight_not_written);
 	if (!lineage_append(&volume->super.chain, &record))
 		return;
 	for_each_peer(volume, peer)	/* [D1] whoever drops out lacks what the log still covers */
@@ -43,6 +45,7 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 			volume->super.reconcile &= ~NODE_BIT(peer->node);
 	volume->proposal.active = true;
 	volume->proposal.saved = false;
+	volume->proposal.id = record.id;
 	volume->proposal.adding = adding;
 	volume->proposal.waiting = 0;
 	volume->proposal.serial++;
@@ -50,10 +53,12 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 		   "resync complete -> new generation adds the member [G2]");
 	volume_greet_others(volume);
 	volume->proposal.token = 0;
-	if (volume->disk == VOLUME_DISK_OK)
+	if (volume->disk == VOLUME_DISK_OK) {
 		volume->proposal.token = step_save(step, adding != NODE_NONE);
-	else
+	} else {
+		MARK(proposal_without_disk);
 		volume_proposal_saved(step, true);
+	}
 }
 
 /* Does a request wait for a member that is gone? */
@@ -89,10 +94,12 @@ void volume_try_propose(struct step *step)
 	if (writer && (volume->io_waits || member_missed(volume)) && !volume_generation_fits(volume)) {
 		u32 members = volume_required_members(volume);
 
-		if (members)
+		if (members) {
 			propose(step, members, volume->node, NODE_NONE);
-		else
+		} else {
+			MARK(nobody_to_propose_to);
 			step_emit(step, VOLUME_DO_GATE);
+		}
 		return;
 	}
 	if (peer && volume_is_member(volume, peer->node))
@@ -120,7 +127,7 @@ static void proposal_done(struct step *step)
 
 	volume->proposal.active = false;
 	volume->proposal.adding = NODE_NONE;
-	if (peer && peer->relation == VOLUME_JOINING)
+	if (peer && peer->relation == VOLUME_JOINING && (volume->streaming & NODE_BIT(peer->node)))	/* it may be leaving just now */
 		volume_enter_in_sync(step, peer);
 	release_dropped(step);
 	if (volume_generation_fits(volume))
@@ -142,6 +149,9 @@ static void send_maps(struct step *step, const struct volume_peer *to)
 		if (peer == to || !(volume->super.replicas & NODE_BIT(peer->node)) ||
 		    volume_is_member(volume, peer->node))
 			continue;
+		if (MUTANT(joiner_gets_no_maps))
+			continue;
+		MARK(joiner_gets_maps);
 		action = step_emit(step, VOLUME_DO_SEND_RANGES);
 		action->node = to->node;
 		action->map_node = peer->node;
@@ -155,8 +165,10 @@ void volume_proposal_saved(struct step *step, bool ok)
 	struct volume_peer *peer;
 
 	if (!ok) {	/* the disk is being given up: DISK_FAILED follows and asks for another generation */
+		MARK(proposal_save_failed);
 		volume->proposal.active = false;
-		volume->super.chain.count--;
+		if (volume_tail(volume)->id == volume->proposal.id)	/* unless another chain was adopted meanwhile */
+			volume->super.chain.count--;
 		volume_greet_others(volume);
 		return;
 	}
@@ -164,6 +176,8 @@ void volume_proposal_saved(struct step *step, bool ok)
 	for_each_peer(volume, peer) {
 		struct volume_action *action;
 
+		if (peer->relation == VOLUME_TARGET_STARTING)	/* it waits for a chain that is durable here */
+			volume_send_accept(step, peer);
 		if (!(volume->streaming & NODE_BIT(peer->node)))
 			continue;
 		if (peer->node == volume->proposal.adding)
@@ -173,7 +187,7 @@ void volume_proposal_saved(struct step *step, bool ok)
 		action->frame.value = volume_tail(volume)->id;
 		volume->proposal.waiting |= NODE_BIT(peer->node);
 	}
-	if (!volume->proposal.waiting)
+	if (!volume->proposal.waiting || MUTANT(record_acks_not_awaited))
 		proposal_done(step);
 }
 
@@ -192,12 +206,16 @@ static void on_ack(struct step *step, struct volume_peer *peer, const struct wir
 {
 	struct volume *volume = step->volume;
 
-	if (!volume->proposal.active || ack->serial != volume->proposal.serial)
+	if (!volume->proposal.active || (ack->serial != volume->proposal.serial && !MUTANT(stale_record_ack_counts))) {
+		MARK(stale_record_ack);
 		return;
-	if (!ack->ok)
+	}
+	if (!ack->ok && !MUTANT(refused_record_counts)) {
+		MARK(record_refused_there);
 		step_end_session(step, peer, WIRE_BYE_STUCK);	/* its chain went another way meanwhile */
-	else
+	} else {
 		volume_proposal_lost(step, peer->node);
+	}
 }
 
 static void answer(struct step *step, struct volume_peer *peer, u32 serial, bool ok)
@@ -208,14 +226,22 @@ static void answer(struct step *step, struct volume_peer *peer, u32 serial, bool
 	action->frame.ok = ok;
 }
 
-static void mark_dropped(struct volume *volume, u32 dropped)
+/* @writer goes on without them, and so does whoever follows it. It may drop itself, its disk, and stay the writer. */
+static void mark_dropped(struct step *step, const struct volume_peer *writer, u32 dropped)
 {
+	struct volume *volume = step->volume;
 	struct volume_peer *peer;
 
 	for_each_peer(volume, peer)
 		if (dropped & NODE_BIT(peer->node)) {
-			volume_mark_log(volume, peer);
+			MARK(member_dropped_by_record);
+			if (!MUTANT(dropped_member_unmarked))
+				volume_mark_log(volume, peer);
 			volume->super.reconcile &= ~NODE_BIT(peer->node);
+			if (peer != writer && peer->relation == VOLUME_IN_SYNC) {
+				volume_leave(step, peer, VOLUME_GREETING);
+				peer->greet_wanted = true;
+			}
 		}
 }
 
@@ -226,24 +252,30 @@ static void on_record(struct step *step, struct volume_peer *peer, const struct 
 	bool stream = peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE;
 	const struct generation *tail = volume_tail(volume);
 
-	if (stream && tail && tail->id == body->record.parent_id && body->parent_written)
-		lineage_mark_written(&volume->super.chain);	/* a resync target has its writes but could not tell */
+	if (stream && tail && tail->id == body->record.parent_id && body->parent_written && !MUTANT(parent_mark_ignored))
+		lineage_mark_written(&volume->super.chain, tail->id);	/* a resync target has its writes but could not tell */
 	if (!stream || volume->role == VOLUME_PRIMARY || volume->proposal.active ||
 	    !lineage_append(&volume->super.chain, &body->record)) {
+		MARK(record_refused_here);
 		answer(step, peer, body->serial, false);
 		return;
 	}
 	core_trace(volume->super.volume_id, "record of the writer continues the chain -> made durable [G3]");
 	volume_learn_replicas(volume, body->record.members);
-	mark_dropped(volume, before & ~body->record.members);
-	if ((before & me) && !(body->record.members & me) && peer->relation == VOLUME_SOURCE)
+	mark_dropped(step, peer, before & ~body->record.members);
+	if ((before & me) && !(body->record.members & me) && peer->relation == VOLUME_SOURCE &&
+	    !MUTANT(dropped_target_complete)) {
+		MARK(target_dropped_by_record);
 		volume->super.flags |= ONDISK_SYNCING;
+	}
 	volume->accepting.joined = !(before & me) && (body->record.members & me);
 	if (volume->accepting.joined)
 		volume->super.flags &= ~ONDISK_SYNCING;
 	volume->accepting.from = peer->node;
 	volume->accepting.serial = body->serial;
-	volume->accepting.token = step_save(step, volume->accepting.joined);
+	volume->accepting.token = step_save(step, volume->accepting.joined && !MUTANT(joined_before_maps));
+	if (MUTANT(record_acked_before_durable))
+		answer(step, peer, body->serial, true);
 	volume_greet_others(volume);
 }
 
@@ -255,6 +287,8 @@ void volume_record_saved(struct step *step, bool ok)
 	volume->accepting.token = 0;
 	if (!peer || !peer->up)
 		return;
+	if (!ok)
+		MARK(record_save_failed);
 	answer(step, peer, volume->accepting.serial, ok);
 	if (ok && volume->accepting.joined && peer->relation == VOLUME_SOURCE) {
 		volume_enter_in_sync(step, peer);

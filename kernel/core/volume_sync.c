@@ -16,6 +16,7 @@
  * The target keeps its own dirty bits until it is in sync and sends them again with every start: any source learns
  * what it wrote on its own [I8]. Between RANGES and SYNC_READY the source marks what it writes [D1].
  */
+#include "probe.h"
 #include "volume_internal.h"
 
 static bool may_ask(const struct volume_peer *peer)
@@ -35,8 +36,11 @@ static void part_from_others(struct step *step, const struct volume_peer *source
 
 	volume->super.reconcile |= volume_members(volume) & ~NODE_BIT(volume->node) & ~NODE_BIT(source->node);
 	for_each_peer(volume, peer)
-		if (peer != source && peer->relation >= VOLUME_IN_SYNC && peer->relation <= VOLUME_JOINING)
+		if (peer != source && peer->relation >= VOLUME_IN_SYNC && peer->relation <= VOLUME_JOINING &&
+		    !MUTANT(others_not_parted)) {
+			MARK(target_parts_from_others);
 			volume_leave(step, peer, VOLUME_GREETING);	/* nor is it a source any more */
+		}
 	volume_greet_others(volume);
 }
 
@@ -44,8 +48,10 @@ void volume_ask_source(struct step *step, struct volume_peer *peer)
 {
 	struct volume_action *action;
 
-	if (step->volume->adopting.token)
+	if (step->volume->adopting.token) {
+		MARK(adopting_when_asked_again);
 		return;
+	}
 	step_send(step, peer, WIRE_SYNC_START);
 	action = step_emit(step, VOLUME_DO_SEND_RANGES);
 	action->node = peer->node;
@@ -80,8 +86,10 @@ void volume_choose_source(struct step *step)
 
 static void on_start(struct step *step, struct volume_peer *peer)
 {
-	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->greeted || step->volume->sync_source != NODE_NONE)
+	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->confirmed || step->volume->sync_source != NODE_NONE) {
+		MARK(start_under_old_plan);
 		return;		/* the plan changed meanwhile; the peer sees it from our newer greeting */
+	}
 	volume_leave(step, peer, VOLUME_TARGET_STARTING);
 }
 
@@ -93,7 +101,7 @@ static void on_ranges(struct step *step, struct volume_peer *peer, const struct 
 
 	if (peer->relation == VOLUME_SOURCE && ranges->node != peer->node)
 		lacking = volume_need_slot(volume, ranges->node, true);
-	else if (peer->relation != VOLUME_TARGET_STARTING)
+	else if (peer->relation != VOLUME_TARGET_STARTING || MUTANT(target_bits_ignored))
 		return;
 	if (!lacking)
 		return;
@@ -101,10 +109,22 @@ static void on_ranges(struct step *step, struct volume_peer *peer, const struct 
 		dirty_mark(&lacking->map, ranges->range[i].start_bytes, ranges->range[i].length_bytes);
 }
 
+/*
+ * The chain goes out when its last record is durable here [G3]: a target that adopted one which its maker lost with its power
+ * would be ahead of everybody and half-synced. volume_proposal_saved() sends it else.
+ */
+void volume_send_accept(struct step *step, struct volume_peer *peer)
+{
+	const struct volume *volume = step->volume;
+
+	if (!volume->proposal.active || volume->proposal.saved || MUTANT(accept_before_durable))
+		step_send(step, peer, WIRE_SYNC_ACCEPT);
+}
+
 static void on_ranges_end(struct step *step, struct volume_peer *peer)
 {
 	if (peer->relation == VOLUME_TARGET_STARTING)
-		step_send(step, peer, WIRE_SYNC_ACCEPT);
+		volume_send_accept(step, peer);
 }
 
 /*
@@ -115,7 +135,7 @@ static bool holds_all(const struct volume *volume, const struct chain *chain)
 {
 	return volume_is_member(volume, volume->node) && !(volume->super.flags & ONDISK_SYNCING) &&
 	       (lineage_tail(chain)->members & NODE_BIT(volume->node)) &&
-	       lineage_find(&volume->super.chain, lineage_stripped_tail(chain)->id);
+	       (lineage_find(&volume->super.chain, lineage_stripped_tail(chain)->id) || MUTANT(behind_holds_all));
 }
 
 static void on_accept(struct step *step, struct volume_peer *peer, const struct wire_accept *accept)
@@ -130,6 +150,7 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	if ((peer->relation != VOLUME_SOURCE_ASKED && peer->relation != VOLUME_SOURCE) || volume->adopting.token)
 		return;
 	if (peer->relation == VOLUME_SOURCE && lineage_equal(&accept->chain, &volume->super.chain)) {
+		MARK(accepted_twice);
 		step_send(step, peer, WIRE_SYNC_READY)->frame.value = tail->id;	/* answers a start that was asked twice */
 		return;
 	}
@@ -139,19 +160,27 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	}
 	peer->relation = VOLUME_SOURCE_ASKED;
 	if (!holds_all(volume, &accept->chain)) {
+		MARK(target_half_synced);
 		core_trace(volume->super.volume_id, "acknowledged writes may be missing -> half-synced until the resync is done [G4]");
-		volume->super.flags |= ONDISK_SYNCING;
+		if (!MUTANT(half_synced_unmarked))
+			volume->super.flags |= ONDISK_SYNCING;
 	}
+	if (MUTANT(target_forgets_own_bits))
+		dirty_clear_all(&peer->map);
 	volume->super.chain = accept->chain;
 	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
 	volume_learn_replicas(volume, volume_members(volume));
 	for_each_peer(volume, other)
 		if (first && other != peer)	/* a new replica knows nothing of others: the source tells before it joins */
 			dirty_clear_all(&other->map);
+		else if (other->map.nr_set && volume_is_member(volume, other->node))
+			volume->super.reconcile |= NODE_BIT(other->node);	/* what differs stays so, whatever the records say */
 	volume->fresh |= first;
 	volume->adopting.from = peer->node;
-	volume->adopting.token = step_save(step, true);
+	volume->adopting.token = step_save(step, !MUTANT(adopted_without_maps));
 	volume_greet_others(volume);
+	if (MUTANT(ready_before_durable))
+		volume_sync_adopted(step, true);
 }
 
 void volume_sync_adopted(struct step *step, bool ok)
@@ -160,21 +189,37 @@ void volume_sync_adopted(struct step *step, bool ok)
 	struct volume_peer *peer = volume_peer(volume, volume->adopting.from);
 
 	volume->adopting.token = 0;
-	if (!ok || !peer || peer->relation != VOLUME_SOURCE_ASKED)
+	if (!ok || !peer || peer->relation != VOLUME_SOURCE_ASKED) {
+		MARK(adopted_in_vain);
 		return;
+	}
+	if (MUTANT(half_synced_cleared_early))
+		volume->super.flags &= ~ONDISK_SYNCING;
 	peer->relation = VOLUME_SOURCE;
 	step_send(step, peer, WIRE_SYNC_READY)->frame.value = volume_tail(volume)->id;
 	step_changed(step);
+}
+
+/* Its first SYNC_READY was taken: another one says nothing new. */
+static bool gave_stream(const struct volume_peer *peer)
+{
+	return peer->relation <= VOLUME_ABSENT || peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING ||
+	       peer->relation == VOLUME_IN_SYNC;
 }
 
 static void on_ready(struct step *step, struct volume_peer *peer, u64 generation_id)
 {
 	struct volume *volume = step->volume;
 
-	if (peer->relation != VOLUME_TARGET_STARTING)
+	if (peer->relation != VOLUME_TARGET_STARTING) {
+		if (!gave_stream(peer))
+			step_end_session(step, peer, WIRE_BYE_STUCK);	/* it waits for a resync that was given up here */
 		return;
-	if (generation_id != volume_tail(volume)->id) {	/* a new generation since SYNC_ACCEPT: records reach the stream only */
-		step_send(step, peer, WIRE_SYNC_ACCEPT);
+	}
+	if (generation_id != volume_tail(volume)->id && !MUTANT(ready_with_old_chain)) {
+		/* a new generation since SYNC_ACCEPT: records reach the stream only */
+		MARK(ready_with_older_record);
+		volume_send_accept(step, peer);
 		return;
 	}
 	core_trace(volume->super.volume_id, "target is ready -> gets every write from here on [R1]");
@@ -183,7 +228,9 @@ static void on_ready(struct step *step, struct volume_peer *peer, u64 generation
 		step_save(step, false);
 		volume_greet_others(volume);
 	}
-	peer->relation = VOLUME_TARGET;
+	if (MUTANT(cleared_without_proof))
+		dirty_clear_all(&peer->map);
+	peer->relation = MUTANT(joins_before_dry) ? VOLUME_JOINING : VOLUME_TARGET;
 	volume->streaming |= NODE_BIT(peer->node);
 	step_emit(step, VOLUME_DO_RESYNC_START)->node = peer->node;
 	step_changed(step);
@@ -197,6 +244,7 @@ static void on_done(struct step *step, struct volume_peer *peer, u64 generation_
 	if (peer->relation != VOLUME_SOURCE)
 		return;
 	if (!tail || tail->id != generation_id || !volume_is_member(volume, volume->node)) {
+		MARK(done_for_other_record);
 		step_end_session(step, peer, WIRE_BYE_PROTOCOL);
 		return;
 	}
@@ -211,7 +259,8 @@ void volume_resync_dry(struct step *step, struct volume_peer *peer)
 
 	if (peer->relation != VOLUME_TARGET)
 		return;
-	if (peer->map.nr_set) {
+	if (peer->map.nr_set && !MUTANT(dry_not_checked)) {
+		MARK(dry_but_dirty);
 		step_emit(step, VOLUME_DO_RESYNC_START)->node = peer->node;
 		return;
 	}

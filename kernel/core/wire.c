@@ -507,7 +507,7 @@ static enum wire_error decode_io(const struct input *in, union wire_body *body)
 	io->epoch = core_get_le64(b + 24);
 	io->generation_id = core_get_le64(b + 32);
 	if (!io->volume_id || !codec_is_zero(b + 21, 3) || io->error > (in->type == WIRE_READ_DATA) ||
-	    (io->epoch && !changes) || (io->generation_id != 0) != (changes || flush))
+	    (io->epoch && !changes) || (changes && !io->generation_id) || (!changes && !flush && io->generation_id))
 		return WIRE_BAD_FIELD;
 	if (flush)
 		return field_error(io->offset_bytes == 0 && io->length_bytes == 0);

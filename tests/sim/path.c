@@ -1,185 +1,497 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The data path of the simulated nodes. The decisions are the core's; what is here corresponds to io.c (writes of the
- * primary), apply.c (writes that arrive), sync.c (resync) and the group commit of meta.c.
+ * The data path of the simulated volumes. The decisions are the core's; what is here corresponds to kernel/io.c, io_read.c
+ * and io_log.c (requests of the primary) and to apply.c (requests that arrive).
  */
-#include "path.h"
+#include "world.h"
+#include "../../kernel/core/probe.h"
 
-static u32 region_of(u32 block)
+static u32 group_of(u32 cells)
 {
-	return actlog_region(world_block_offset(block));
+	return (u32)__builtin_ctz(cells) / GROUP_CELLS;
 }
 
-static bool block_busy(struct node *n, u32 block)
+/* Regions of a run of cells: one or, across the border, two. */
+static u32 regions_of(u32 cells, u32 *regions)
+{
+	u32 first = (u32)__builtin_ctz(cells), last = 31 - (u32)__builtin_clz(cells);
+
+	regions[0] = actlog_region(cell_offset(first));
+	regions[1] = actlog_region(cell_offset(last));
+	return regions[0] == regions[1] ? 1 : 2;
+}
+
+static u64 offset_of(u32 cells)
+{
+	return cell_offset((u32)__builtin_ctz(cells));
+}
+
+static u32 bytes_of(u32 cells)
+{
+	return (u32)__builtin_popcount(cells) * CELL_BYTES;
+}
+
+/* Both references or none [io_log.c]. */
+static enum actlog_get_result regions_get(struct actlog *log, const u32 *regions, u32 nr, u64 epoch)
+{
+	enum actlog_get_result result = ACTLOG_READY;
+	u32 i;
+
+	for (i = 0; i < nr; i++) {
+		enum actlog_get_result one = actlog_get(log, regions[i], epoch);
+
+		if (one == ACTLOG_FULL) {
+			while (i--)
+				actlog_put(log, regions[i], false);
+			return ACTLOG_FULL;
+		}
+		if (one == ACTLOG_WAIT)
+			result = ACTLOG_WAIT;
+	}
+	return result;
+}
+
+static void regions_put(struct actlog *log, const u32 *regions, u32 nr, bool stamp)
 {
 	u32 i;
 
-	for (i = 0; i < WORLD_WRITES_MAX; i++)
-		if (n->writes[i].state > WRITE_QUEUED && !n->writes[i].flush && n->writes[i].block == block)
-			return true;
-	for (i = 0; i < WORLD_NODES_MAX; i++)
-		if (n->resync[i].running && n->resync[i].block_locked[block])
-			return true;
-	for (i = 0; i < WORLD_APPLIES_MAX; i++)
-		if (n->applies[i].used && !n->applies[i].flush && n->applies[i].block == block)
-			return true;
-	return false;
+	for (i = 0; i < nr; i++)
+		actlog_put(log, regions[i], stamp);
 }
 
-bool path_applying(struct world *world, u8 node)
+static bool regions_ready(const struct actlog *log, const u32 *regions, u32 nr)
 {
 	u32 i;
 
-	for (i = 0; i < WORLD_APPLIES_MAX; i++)
-		if (world->node[node].applies[i].used)
-			return true;
-	return false;
-}
-
-bool path_idle(struct world *world, u8 node)
-{
-	u32 i;
-
-	for (i = 0; i < WORLD_WRITES_MAX; i++)
-		if (world->node[node].writes[i].state)
+	for (i = 0; i < nr; i++)
+		if (!actlog_is_ready(log, regions[i]))
 			return false;
 	return true;
 }
 
-/* ---- the log ---- */
-
-static bool commit_step(struct world *world, u8 node)
+/* The range lock of this node: requests of its own, resync, writes that arrive. */
+bool path_busy(const struct node *n, u32 cells, const struct request *but)
 {
-	struct node *n = &world->node[node];
-	struct actlog *log = &n->volume.log;
-	u32 slot, region;
+	u32 i, seen = 0;
 
-	if (n->committing) {
-		memset(n->disk_log, 0, sizeof(n->disk_log));
-		for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT;
-		     slot = actlog_next(log, slot + 1, &region))
-			if (log->slots[slot].state >= ACTLOG_COMMITTING)
-				n->disk_log[region] = true;
-		if (n->commit_id)
-			n->disk_written_id = n->commit_id;
-		actlog_commit_end(log, true);
-		volume_marked(&n->volume, n->commit_id);
-		n->committing = false;
-		return true;
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		const struct request *r = &n->requests[i];
+
+		if (r != but && r->ranged && r->cells & cells)
+			return true;
 	}
-	if (!actlog_commit_begin(log))
-		return false;
-	n->commit_id = volume_mark_id(&n->volume);
-	n->committing = true;
+	for (i = 0; i < WORLD_APPLIES_MAX && seen < n->nr_applies; i++) {
+		const struct apply *a = &n->applies[i];
+
+		seen += a->used;
+		if (a->used && a->cells & cells)
+			return true;
+	}
+	return sync_holds(n, cells);
+}
+
+bool path_idle(const struct node *n)
+{
+	u32 i;
+
+	for (i = 0; i < WORLD_WRITES_MAX; i++)
+		if (n->requests[i].state != REQUEST_FREE)
+			return false;
 	return true;
 }
 
-/* ---- the primary's writes ---- */
+/* ---- requests of the primary ---- */
 
-bool path_submit(struct world *world, u8 node, u32 block)
+static struct request *free_request(struct node *n)
 {
-	struct node *n = &world->node[node];
 	u32 i;
 
-	for (i = 0; i < WORLD_WRITES_MAX; i++) {
-		struct world_write *w = &n->writes[i];
-
-		if (w->state)
-			continue;
-		memset(w, 0, sizeof(*w));
-		w->state = WRITE_QUEUED;
-		w->flush = block == WORLD_BLOCKS;
-		w->block = block;
-		return true;
-	}
-	return false;
+	for (i = 0; i < WORLD_WRITES_MAX - 1; i++)
+		if (n->requests[i].state == REQUEST_FREE)
+			return &n->requests[i];
+	return NULL;
 }
 
-static void send_write(struct world *world, u8 node, const struct world_write *w)
+bool path_submit(struct world *world, u8 node, enum request_kind kind, u32 cells, bool fua)
 {
-	struct message message = { .kind = w->flush ? MESSAGE_FLUSH : MESSAGE_WRITE, .id = w->id, .epoch = w->epoch,
-				   .generation_id = w->generation_id, .block = w->block, .stamp = w->stamp };
+	struct node *n = &world->node[node];
+	struct request *r = free_request(n);
+
+	if (!r)
+		return false;
+	memset(r, 0, offsetof(struct request, floor));
+	r->state = REQUEST_QUEUED;
+	r->kind = kind;
+	r->cells = kind == REQUEST_FLUSH ? 0 : cells;
+	r->fua = fua;
+	r->read_node = NODE_NONE;
+	if (check_branch(world, node) != NO_BRANCH)
+		memcpy(r->floor, world->branch[check_branch(world, node)].acked, sizeof(r->floor));
+	else
+		memset(r->floor, 0, sizeof(r->floor));
+	return true;
+}
+
+bool path_internal_flush(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	struct request *r = &n->requests[WORLD_WRITES_MAX - 1];
+
+	if (r->state != REQUEST_FREE || n->round_active)
+		return false;
+	memset(r, 0, sizeof(*r));
+	r->state = REQUEST_QUEUED;
+	r->kind = REQUEST_FLUSH;
+	r->internal = true;
+	r->read_node = NODE_NONE;
+	n->round_active = true;
+	return true;
+}
+
+void path_round_ended(struct world *world, u8 node, bool ok)
+{
+	struct node *n = &world->node[node];
+	struct save_request save = { .kind = SAVE_RESET, .all = true };
+
+	n->round_active = false;
+	if (n->demote != DEMOTE_EVICTING)
+		return;
+	n->demote = DEMOTE_RESETTING;
+	if (n->volume.disk == VOLUME_DISK_OK && ok) {
+		meta_save(world, node, &save);
+		return;
+	}
+	n->demote = DEMOTE_NONE;
+	volume_unquiesce(&n->volume);
+}
+
+static void round_flushed(struct world *world, u8 node, bool ok)
+{
+	struct node *n = &world->node[node];
+	struct save_request save = { .kind = SAVE_EVICT, .all = n->demote == DEMOTE_FLUSHING };
+
+	if (n->demote == DEMOTE_FLUSHING)
+		n->demote = DEMOTE_EVICTING;
+	if (ok && n->volume.disk == VOLUME_DISK_OK)
+		meta_save(world, node, &save);
+	else
+		path_round_ended(world, node, ok);
+}
+
+static void free_it(struct request *r)
+{
+	r->state = REQUEST_FREE;
+	r->ranged = false;
+	r->ack.pending = 0;
+}
+
+static void request_fails(struct world *world, u8 node, struct request *r)
+{
+	world_trace(world, "%u: request fails", node);
+	if (r->internal)
+		round_flushed(world, node, false);
+	free_it(r);
+}
+
+static void finish(struct world *world, u8 node, struct request *r)
+{
+	struct volume *v = &world->node[node].volume;
+
+	if (r->state == REQUEST_LOCAL || r->state == REQUEST_LOGGING)	/* [io.c] its local part is over when nobody waits for it */
+		world_trace(world, "%u: ends before its local part", node);
+	if (r->kind == REQUEST_FLUSH)
+		actlog_flush_end(&v->log, r->flush_epoch);
+	else
+		regions_put(&v->log, r->regions, r->nr_regions, true);
+	if (r->ok_nodes)
+		check_acked(world, node, r);
+	world_trace(world, "%u: acknowledged %llu cells %x stamp %u", node, (unsigned long long)r->id, r->cells, r->stamp);
+	volume_end(v, &r->ack);
+	if (r->internal)
+		round_flushed(world, node, r->ok_nodes != 0);
+	free_it(r);
+}
+
+static void acked(struct world *world, u8 node, struct request *r, u8 from, bool ok)
+{
+	if (ok && volume_waits_for(&r->ack, from))
+		r->ok_nodes |= NODE_BIT(from);
+	if (volume_acked(&world->node[node].volume, &r->ack, from))
+		finish(world, node, r);
+}
+
+static void local_end(struct world *world, u8 node, struct request *r, bool failed)
+{
+	u32 others = r->ack.nodes & ~NODE_BIT(node);
+
+	r->state = REQUEST_SENT;
+	if (failed)
+		disk_failed(world, node);
+	/* While others hold the write this node leaves the in-sync set first. */
+	if (!failed || !others || MUTANT(local_error_acked))
+		acked(world, node, r, node, !failed);
+}
+
+static void fill_stamps(struct message *message, u32 cells, u32 stamp)
+{
+	u32 i;
+
+	message->cells = cells;
+	for (i = 0; i < GROUP_CELLS; i++)
+		message->stamp[i] = stamp;
+}
+
+static void send_request(struct world *world, u8 node, const struct request *r)
+{
 	u8 peer;
 
-	for (peer = 0; peer < world->nr_nodes; peer++)
-		if (peer != node && volume_waits_for(&w->ack, peer))
-			world_send(world, node, peer, false, &message);
+	for (peer = 0; peer < world->nr_nodes; peer++) {
+		struct message *message;
+
+		if (peer == node || !volume_waits_for(&r->ack, peer))
+			continue;
+		message = world_message(world, r->kind == REQUEST_FLUSH ? MESSAGE_FLUSH : MESSAGE_WRITE);
+		message->id = r->id;
+		message->epoch = r->epoch;
+		message->generation_id = r->generation_id;
+		message->fua = r->fua;
+		fill_stamps(message, r->cells, r->stamp);
+		world_send(world, node, peer, 1 + (u32)(r->id % (WORLD_LANES - 1)), message);
+	}
 }
 
-static bool try_write(struct world *world, u8 node, struct world_write *w)
+static bool log_ready(struct volume *v, const struct request *r)
+{
+	return (r->kind == REQUEST_FLUSH || regions_ready(&v->log, r->regions, r->nr_regions)) &&
+	       (r->internal || !volume_mark_wanted(v, r->generation_id) || MUTANT(mark_not_waited_for));
+}
+
+static void wait_at_gate(struct world *world, u8 node)
+{
+	if (world->node[node].nr_events < 8)
+		world_event_simple(world, node, VOLUME_EVENT_IO_WAITS, NODE_NONE);
+}
+
+static void take_off(struct world *world, u8 node, struct request *r)
+{
+	struct volume *v = &world->node[node].volume;
+
+	r->generation_id = r->internal ? 0 : lineage_tail(&v->super.chain)->id;
+	r->epoch = v->log.epoch;
+	if (r->kind == REQUEST_FLUSH)
+		r->flush_epoch = actlog_flush_begin(&v->log);
+	else
+		r->stamp = ++world->next_stamp;
+	volume_begin(v, &r->ack, r->cells ? offset_of(r->cells) : 0, r->cells ? bytes_of(r->cells) : 0);
+	r->id = ++world->sequence;
+	r->since_us = world->now_us;
+	r->ranged = r->kind == REQUEST_WRITE;
+	r->state = REQUEST_SENT;
+	if (!r->internal)
+		check_attempt(world, node, r->cells, r->stamp);
+	send_request(world, node, r);
+	world_trace(world, "%u: %s %llu cells %x stamp %u to %x", node, r->kind == REQUEST_FLUSH ? "flush" : "write",
+		    (unsigned long long)r->id, r->cells, r->stamp, r->ack.nodes);
+	if (volume_waits_for(&r->ack, node))
+		r->state = log_ready(v, r) ? REQUEST_LOCAL : REQUEST_LOGGING;
+	else if (!r->ack.pending)
+		finish(world, node, r);
+}
+
+static bool try_change(struct world *world, u8 node, struct request *r)
 {
 	struct node *n = &world->node[node];
 	struct volume *v = &n->volume;
-	struct volume_event waits = { .type = VOLUME_EVENT_IO_WAITS };
-	enum volume_gate gate = volume_gate_write(v);
-	u64 epoch = v->log.epoch;
-	bool ready = true;
+	enum volume_gate gate = r->internal || MUTANT(gate_ignored) ? VOLUME_GATE_OPEN : volume_gate_write(v);
 
-	if (!w->flush && block_busy(n, w->block))
-		return false;
-	if (gate == VOLUME_GATE_FAIL) {
-		w->state = WRITE_FREE;
+	if (gate == VOLUME_GATE_FAIL || v->role != VOLUME_PRIMARY) {
+		request_fails(world, node, r);
 		return true;
 	}
 	if (gate == VOLUME_GATE_WAIT) {
-		if (n->nr_events > 8)
-			return false;
-		world_event(world, node, &waits);
+		wait_at_gate(world, node);
 		return true;
 	}
-	if (w->flush) {
-		epoch = actlog_flush_begin(&v->log);
-		memcpy(w->firm, world->acked, sizeof(w->firm));
-	} else {
-		ready = actlog_get(&v->log, region_of(w->block), v->log.epoch) == ACTLOG_READY;
+	if (r->kind == REQUEST_WRITE) {
+		if (path_busy(n, r->cells, r) && !MUTANT(ranges_unlocked))
+			return false;
+		r->nr_regions = regions_of(r->cells, r->regions);
+		if (regions_get(&v->log, r->regions, r->nr_regions, v->log.epoch) == ACTLOG_FULL)
+			return path_internal_flush(world, node);
 	}
-	w->generation_id = lineage_tail(&v->super.chain)->id;
-	if (volume_mark_wanted(v, w->generation_id))
-		ready = false;
-	w->stamp = ++world->next_stamp;
-	if (!w->flush)
-		world->maybe[w->block] = w->stamp;
-	w->id = ++n->next_id;
-	w->epoch = epoch;
-	volume_begin(v, &w->ack, w->flush ? 0 : world_block_offset(w->block), w->flush ? 0 : 4096);
-	w->state = ready ? WRITE_LOCAL : WRITE_LOGGING;
-	send_write(world, node, w);
-	world_trace(world, "%u: %s %llu block %u stamp %u to %x", node, w->flush ? "flush" : "write",
-		    (unsigned long long)w->id, w->block, w->stamp, w->ack.nodes);
+	take_off(world, node, r);
 	return true;
 }
 
-static void finish(struct world *world, u8 node, struct world_write *w)
-{
-	struct volume *v = &world->node[node].volume;
-	u32 i;
+/* ---- reads [W7] ---- */
 
-	if (w->flush) {
-		actlog_flush_end(&v->log, w->epoch);
-		for (i = 0; i < WORLD_BLOCKS; i++)
-			if (w->firm[i] > world->firm[i])
-				world->firm[i] = w->firm[i];
-	} else {
-		actlog_put(&v->log, region_of(w->block), true);
-		if (w->stamp > world->acked[w->block])
-			world->acked[w->block] = w->stamp;
-	}
-	world->count_acks++;
-	world_trace(world, "%u: acknowledged %llu block %u stamp %u", node, (unsigned long long)w->id, w->block, w->stamp);
-	volume_end(v, &w->ack);
-	w->state = WRITE_FREE;
+static void read_ends(struct world *world, u8 node, struct request *r, const u32 *value)
+{
+	check_read(world, node, r, value);
+	free_it(r);
 }
 
-static void acked(struct world *world, u8 node, u64 id, u8 from)
+static bool read_here(struct world *world, u8 node, struct request *r)
 {
 	struct node *n = &world->node[node];
-	u32 i;
+	u32 value[GROUP_CELLS], i, base = group_of(r->cells) * GROUP_CELLS;
 
+	if (n->disk.dead || n->disk.bad & r->cells) {
+		r->failed_nodes |= NODE_BIT(node);
+		return true;
+	}
+	for (i = 0; i < GROUP_CELLS; i++)
+		value[i] = n->disk.cache[base + i];
+	read_ends(world, node, r, value);
+	return true;
+}
+
+static bool try_read(struct world *world, u8 node, struct request *r)
+{
+	struct node *n = &world->node[node];
+	struct volume *v = &n->volume;
+	enum volume_gate gate = volume_gate_read(v);
+	u8 from = volume_read_from(v, r->failed_nodes);
+	struct message *message;
+
+	if (gate == VOLUME_GATE_FAIL || (gate == VOLUME_GATE_OPEN && from == NODE_NONE && r->failed_nodes)) {
+		request_fails(world, node, r);
+		return true;
+	}
+	if (gate == VOLUME_GATE_WAIT || from == NODE_NONE) {
+		wait_at_gate(world, node);
+		return true;
+	}
+	if (from == node)
+		return read_here(world, node, r);
+	if (r->failed_nodes & NODE_BIT(node) && !r->ranged) {
+		if (path_busy(n, r->cells, r))
+			return false;
+		r->ranged = true;
+	}
+	r->read_node = from;
+	r->id = ++world->sequence;
+	r->state = REQUEST_REMOTE;
+	message = world_message(world, MESSAGE_READ);
+	message->id = r->id;
+	message->cells = r->cells;
+	world_send(world, node, from, 1 + world_below(world, WORLD_LANES - 1), message);
+	world_trace(world, "%u: reads cells %x from %u", node, r->cells, from);
+	return true;
+}
+
+static void receive_read(struct world *world, u8 from, u8 to, u32 lane, const struct message *m)
+{
+	struct node *n = &world->node[to];
+	struct message *answer = world_message(world, MESSAGE_READ_DATA);
+	u32 i, base = group_of(m->cells) * GROUP_CELLS;
+
+	answer->id = m->id;
+	answer->cells = m->cells;
+	answer->failed = !volume_may_read(&n->volume, from) || n->disk.dead || n->disk.bad & m->cells;
+	for (i = 0; i < GROUP_CELLS; i++)
+		answer->stamp[i] = n->disk.cache[base + i];
+	world_send(world, to, from, lane, answer);
+}
+
+static void receive_read_data(struct world *world, u8 from, u8 to, const struct message *m)
+{
+	struct node *n = &world->node[to];
+	u32 i, cell, base = group_of(m->cells) * GROUP_CELLS;
+
+	if (m->id < n->session[from])
+		return;
 	for (i = 0; i < WORLD_WRITES_MAX; i++) {
-		struct world_write *w = &n->writes[i];
+		struct request *r = &n->requests[i];
 
-		if (w->state > WRITE_QUEUED && w->id == id && !(w->ack.missed >> from & 1) && volume_acked(&n->volume, &w->ack, from))
-			finish(world, node, w);
+		if (r->state != REQUEST_REMOTE || r->id != m->id || r->read_node != from)
+			continue;
+		if (m->failed) {
+			r->failed_nodes |= NODE_BIT(from);
+			r->state = REQUEST_QUEUED;
+			return;
+		}
+		for (cell = 0; cell < GROUP_CELLS; cell++)	/* rewritten with what is good */
+			if (r->ranged && n->volume.disk == VOLUME_DISK_OK && m->cells >> (base + cell) & 1) {
+				n->disk.cache[base + cell] = m->stamp[cell];
+				n->disk.bad &= ~(1u << (base + cell));
+			}
+		if (r->ranged && n->disk.dead)
+			disk_failed(world, to);
+		read_ends(world, to, r, m->stamp);
+		return;
+	}
+}
+
+/* ---- steps of a request ---- */
+
+static void write_cells(struct disk *disk, u32 cells, const u32 *stamp, bool fua)
+{
+	u32 i, base = group_of(cells) * GROUP_CELLS;
+
+	for (i = 0; i < GROUP_CELLS; i++) {
+		if (!(cells >> (base + i) & 1))
+			continue;
+		disk->cache[base + i] = stamp[i];
+		disk->bad &= ~(1u << (base + i));
+		if (fua && !MUTANT(fua_ignored))
+			disk->platter[base + i] = stamp[i];
+	}
+}
+
+static bool local_step(struct world *world, u8 node, struct request *r)
+{
+	struct node *n = &world->node[node];
+	u32 stamp[GROUP_CELLS] = { r->stamp, r->stamp, r->stamp, r->stamp };
+	bool failed = n->disk.dead || n->disk_failed_posted;
+
+	if (!failed && r->kind == REQUEST_FLUSH && !MUTANT(flush_not_done))
+		disk_flush(&n->disk);
+	else if (!failed)
+		write_cells(&n->disk, r->cells, stamp, r->fua);
+	local_end(world, node, r, failed);
+	return true;
+}
+
+static bool request_step(struct world *world, u8 node, struct request *r)
+{
+	struct node *n = &world->node[node];
+
+	switch (r->state) {
+	case REQUEST_QUEUED:
+		return r->kind == REQUEST_READ ? try_read(world, node, r) : try_change(world, node, r);
+	case REQUEST_LOGGING:
+		if (n->volume.disk != VOLUME_DISK_OK) {
+			local_end(world, node, r, true);
+			return true;
+		}
+		if (!log_ready(&n->volume, r) && !MUTANT(local_write_before_log))
+			return false;
+		r->state = REQUEST_LOCAL;
+		return true;
+	case REQUEST_LOCAL:
+		return local_step(world, node, r);
+	default:
+		return false;
+	}
+}
+
+/* [io.c] No replica can take anything any more: what is in flight fails. */
+void path_gate(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	u32 i, peer;
+
+	if (n->volume.role != VOLUME_PRIMARY || volume_gate_write(&n->volume) != VOLUME_GATE_FAIL)
+		return;
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		struct request *r = &n->requests[i];
+
+		for (peer = 0; peer < NODES_MAX && r->state >= REQUEST_LOGGING && r->state <= REQUEST_SENT; peer++)
+			if (volume_waits_for(&r->ack, (u8)peer)) {
+				r->ok_nodes = 0;
+				acked(world, node, r, (u8)peer, false);
+			}
 	}
 }
 
@@ -189,8 +501,8 @@ void path_missed(struct world *world, u8 node, u8 peer)
 	u32 i;
 
 	for (i = 0; i < WORLD_WRITES_MAX; i++)
-		if (n->writes[i].state > WRITE_QUEUED)
-			volume_missed(&n->volume, &n->writes[i].ack, peer);
+		if (n->requests[i].state >= REQUEST_LOGGING && n->requests[i].state <= REQUEST_SENT)
+			volume_missed(&n->volume, &n->requests[i].ack, peer);
 }
 
 void path_release(struct world *world, u8 node, u8 peer)
@@ -198,63 +510,54 @@ void path_release(struct world *world, u8 node, u8 peer)
 	struct node *n = &world->node[node];
 	u32 i;
 
-	for (i = 0; i < WORLD_WRITES_MAX; i++)
-		if (n->writes[i].state > WRITE_QUEUED && volume_released(&n->volume, &n->writes[i].ack, peer))
-			finish(world, node, &n->writes[i]);
-}
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		struct request *r = &n->requests[i];
 
-static bool write_step(struct world *world, u8 node, struct world_write *w)
-{
-	struct node *n = &world->node[node];
-	struct volume *v = &n->volume;
-
-	switch (w->state) {
-	case WRITE_QUEUED:
-		return try_write(world, node, w);
-	case WRITE_LOGGING:
-		if ((!w->flush && !actlog_is_ready(&v->log, region_of(w->block))) ||
-		    volume_mark_wanted(v, w->generation_id))
-			return false;
-		w->state = WRITE_LOCAL;
-		return true;
-	case WRITE_LOCAL:
-		if (w->flush)
-			memcpy(n->platter, n->cache, sizeof(n->platter));
-		else
-			n->cache[w->block] = w->stamp;
-		w->state = WRITE_LOCAL_DONE;
-		acked(world, node, w->id, node);
-		return true;
-	default:
-		return false;
+		if (r->state >= REQUEST_LOGGING && r->state <= REQUEST_SENT && volume_waits_for(&r->ack, peer) &&
+		    volume_released(&n->volume, &r->ack, peer))
+			finish(world, node, r);
 	}
 }
 
-/* Internal flush round and eviction [W6]: atomic here as far as flushes go, the frames travel. */
-static bool evict_step(struct world *world, u8 node)
+void path_disk_failed(struct world *world, u8 node)
 {
-	struct node *n = &world->node[node];
-	struct volume *v = &n->volume;
-	struct message message = { .kind = MESSAGE_EVICT, .epoch = v->log.stable_epoch };
-	u32 regions[16], nr, i;
-	u8 peer;
-
-	if (v->role != VOLUME_PRIMARY || n->committing || n->reset_wanted)
-		return false;
-	nr = actlog_evict_candidates(&v->log, regions, 1 + (u32)(world_random() % 4));
-	if (!nr)
-		return false;
-	world_save_maps(world, node);
-	for (i = 0; i < nr; i++)
-		if (actlog_evict(&v->log, regions[i], v->log.stable_epoch))
-			message.regions[message.nr_regions++] = regions[i];
-	for (peer = 0; peer < world->nr_nodes; peer++)
-		if (v->streaming >> peer & 1)
-			world_send(world, node, peer, world_random() % 2, &message);
-	return true;
+	(void)world;
+	(void)node;	/* what waits for the log finds out by itself: request_step(), apply_step() */
 }
 
-/* ---- writes that arrive ---- */
+void path_fail_queued(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	u32 i;
+
+	for (i = 0; i < WORLD_WRITES_MAX; i++)
+		if (n->requests[i].state == REQUEST_QUEUED || n->requests[i].state == REQUEST_REMOTE)
+			request_fails(world, node, &n->requests[i]);
+	for (i = 0; i < WORLD_APPLIES_MAX; i++)
+		n->applies[i].used = false;
+	n->nr_applies = 0;
+}
+
+static void acks_arrive(struct world *world, u8 from, u8 to, const struct message *m)
+{
+	struct node *n = &world->node[to];
+	u32 i;
+
+	if (m->id < n->session[from])
+		return;		/* [dispatch.c] begun in an older session */
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		struct request *r = &n->requests[i];
+
+		if (r->state < REQUEST_LOGGING || r->state > REQUEST_SENT || r->id != m->id || r->ack.missed >> from & 1)
+			continue;
+		if (!m->failed || MUTANT(peer_error_acked))
+			acked(world, to, r, from, true);
+		else if (volume_waits_for(&r->ack, from))
+			world_event_simple(world, to, VOLUME_EVENT_PEER_IO_FAILED, from);
+	}
+}
+
+/* ---- requests that arrive ---- */
 
 static struct apply *free_apply(struct world *world, struct node *n)
 {
@@ -263,90 +566,179 @@ static struct apply *free_apply(struct world *world, struct node *n)
 	for (i = 0; i < WORLD_APPLIES_MAX; i++)
 		if (!n->applies[i].used)
 			return &n->applies[i];
-	world_violation(world, "bound", "too many applies");
-	return NULL;
+	world_violation(world, "bound", "too many requests of peers");
 }
 
-static void receive_write(struct world *world, u8 from, u8 to, const struct message *m)
+static void receive_request(struct world *world, u8 from, u8 to, u32 lane, const struct message *m)
 {
 	struct node *n = &world->node[to];
-	struct apply *a;
+	struct apply *a = free_apply(world, n);
 
-	if (m->kind == MESSAGE_RESYNC ? !volume_may_resync(&n->volume, from) :
-	    !volume_may_apply(&n->volume, from, 0, 0))
-		return;
-	a = free_apply(world, n);
 	memset(a, 0, sizeof(*a));
+	n->nr_applies++;
 	a->used = true;
 	a->order = ++n->next_order;
 	a->flush = m->kind == MESSAGE_FLUSH;
 	a->resync = m->kind == MESSAGE_RESYNC;
+	a->fua = m->fua;
 	a->from = from;
-	a->session = n->session_number[from];
+	a->lane = (u8)lane;
+	a->session = n->session[from];
 	a->id = m->id;
 	a->epoch = m->epoch;
-	a->block = m->block;
-	a->stamp = m->stamp;
-	if (a->resync && n->cache[a->block] != a->stamp)	/* what is equal is not written */
-		volume_apply_resync(&n->volume, from, world_block_offset(a->block), 4096);
-	if (!a->flush && !a->resync) {
-		a->logged = actlog_get(&n->volume.log, region_of(a->block), a->epoch) == ACTLOG_READY;
-		volume_apply(&n->volume, from, world_block_offset(a->block), 4096);
-	} else {
-		a->logged = true;
-	}
+	a->cells = m->cells;
 	a->generation_id = m->generation_id;
-	if (!a->resync && volume_mark_wanted(&n->volume, a->generation_id))
-		a->logged = false;
+	memcpy(a->stamp, m->stamp, sizeof(a->stamp));
+	if (a->cells)
+		a->nr_regions = regions_of(a->cells, a->regions);
+}
+
+static bool apply_is_current(const struct node *n, const struct apply *a)
+{
+	return n->session[a->from] == a->session && n->volume_session[a->from] == a->session;
+}
+
+static void apply_ends(struct world *world, u8 node, struct apply *a, bool failed)
+{
+	struct node *n = &world->node[node];
+	struct message *ack;
+
+	if (a->ready && !a->flush && !a->resync)
+		regions_put(&n->volume.log, a->regions, a->nr_regions, false);
+	a->used = false;
+	n->nr_applies--;
+	if (!apply_is_current(n, a))
+		return;
+	ack = world_message(world, MESSAGE_ACK);
+	ack->id = a->id;
+	ack->failed = failed;
+	world_send(world, node, a->from, a->lane, ack);
+}
+
+/* Writes to one cell are applied in the order of their arrival; flushes need no range. */
+static bool is_first(const struct node *n, const struct apply *a)
+{
+	u32 i, seen = 0;
+
+	for (i = 0; i < WORLD_APPLIES_MAX && seen < n->nr_applies; i++) {
+		const struct apply *b = &n->applies[i];
+
+		seen += b->used;
+		if (b->used && b->cells & a->cells && b->order < a->order)
+			return false;
+	}
+	return true;
+}
+
+enum permission { MAY, LATER, NEVER };
+
+static enum permission permission(const struct node *n, const struct apply *a)
+{
+	const struct volume *v = &n->volume;
+	const struct volume_peer *peer = volume_peer_const(v, a->from);
+	bool is_resync = a->resync || a->id >> 63;
+
+	if (!apply_is_current(n, a) || v->disk != VOLUME_DISK_OK || n->disk_failed_posted || !peer)
+		return NEVER;
+	if (is_resync ? volume_may_resync(v, a->from) :
+	    volume_may_apply(v, a->from, a->cells ? offset_of(a->cells) : 0, a->cells ? bytes_of(a->cells) : 0))
+		return MAY;
+	return v->role == VOLUME_SECONDARY && (peer->relation == VOLUME_ABSENT || peer->relation == VOLUME_GREETING ||
+					       peer->relation == VOLUME_SOURCE_ASKED) ? LATER : NEVER;
+}
+
+/* Marks and log, once the range is ours. */
+static bool apply_prepare(struct world *world, u8 node, struct apply *a)
+{
+	struct node *n = &world->node[node];
+	struct volume *v = &n->volume;
+	enum permission may = permission(n, a);
+	struct save_request save = { .kind = SAVE_MARKS };
+	u32 i, base;
+
+	if (may == LATER)
+		return false;
+	if (may == NEVER) {
+		apply_ends(world, node, a, true);
+		return true;
+	}
+	if (a->resync) {
+		base = group_of(a->cells) * GROUP_CELLS;
+		for (i = 0; i < GROUP_CELLS; i++)	/* what is equal is not written */
+			if (a->cells >> (base + i) & 1 && n->disk.cache[base + i] != a->stamp[i])
+				a->save |= volume_apply_resync(v, a->from, cell_offset(base + i), CELL_BYTES);
+		if (a->save && n->meta.nr_queued == WORLD_SAVES_MAX)
+			return false;
+		if (a->save)
+			meta_save(world, node, &save);
+	} else if (!a->flush) {
+		if (regions_get(&v->log, a->regions, a->nr_regions, a->epoch) == ACTLOG_FULL)
+			return false;
+		volume_apply(v, a->from, offset_of(a->cells), bytes_of(a->cells));
+	}
+	a->ready = true;
+	return true;
+}
+
+/* A save of the maps begins or has ended well: what waited when it began may go on. */
+void path_marks_saved(struct world *world, u8 node, bool begin)
+{
+	struct node *n = &world->node[node];
+	u32 i;
+
+	for (i = 0; i < WORLD_APPLIES_MAX; i++)
+		if (n->applies[i].used && n->applies[i].save == (begin ? 1 : 2))
+			n->applies[i].save = begin ? 2 : 0;
+}
+
+static bool apply_logged(struct node *n, const struct apply *a)
+{
+	if (a->resync)
+		return !a->save || MUTANT(resync_before_marks);
+	if (!a->flush && !regions_ready(&n->volume.log, a->regions, a->nr_regions) && !MUTANT(apply_before_log))
+		return false;
+	return a->id >> 63 || !volume_mark_wanted(&n->volume, a->generation_id);
 }
 
 static bool apply_step(struct world *world, u8 node, struct apply *a)
 {
 	struct node *n = &world->node[node];
-	struct message ack = { .kind = a->resync ? MESSAGE_RESYNCED : MESSAGE_ACK, .id = a->id, .block = a->block };
 
-	if (!a->logged) {
-		if ((!a->flush && !actlog_is_ready(&n->volume.log, region_of(a->block))) ||
-		    volume_mark_wanted(&n->volume, a->generation_id))
-			return false;
-		a->logged = true;
+	if (!a->ready)
+		return apply_prepare(world, node, a);
+	if (n->volume.disk != VOLUME_DISK_OK || n->disk_failed_posted || n->disk.dead) {
+		if (n->disk.dead)
+			disk_failed(world, node);
+		apply_ends(world, node, a, true);
 		return true;
 	}
-	if (a->flush)
-		memcpy(n->platter, n->cache, sizeof(n->platter));
-	else
-		n->cache[a->block] = a->stamp;
-	if (!a->flush && !a->resync)
-		actlog_put(&n->volume.log, region_of(a->block), false);
-	a->used = false;
-	if (n->session[a->from] && n->session_number[a->from] == a->session)
-		world_send(world, node, a->from, false, &ack);
-	return true;
-}
-
-/* The range lock of the replica: writes to one block are applied in the order of their arrival. */
-static bool is_first(const struct node *n, const struct apply *a)
-{
-	u32 i;
-
-	for (i = 0; i < WORLD_APPLIES_MAX; i++) {
-		const struct apply *b = &n->applies[i];
-
-		if (b->used && !b->flush && !a->flush && b->block == a->block && b->order < a->order)
-			return false;
+	if (!a->logged) {
+		a->logged = apply_logged(n, a);
+		return a->logged;
 	}
+	if (a->flush && !MUTANT(apply_flush_not_done))
+		disk_flush(&n->disk);
+	else if (!a->flush)
+		write_cells(&n->disk, a->cells, a->stamp, a->fua);
+	apply_ends(world, node, a, false);
 	return true;
 }
 
 static bool any_apply_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
-	u32 start = (u32)(world_random() % WORLD_APPLIES_MAX), i;
+	u32 start, i, seen = 0;
 
-	for (i = 0; i < WORLD_APPLIES_MAX; i++) {
+	if (!n->nr_applies)
+		return false;
+	start = world_below(world, WORLD_APPLIES_MAX);
+	for (i = 0; i < WORLD_APPLIES_MAX && seen < n->nr_applies; i++) {
 		struct apply *a = &n->applies[(start + i) % WORLD_APPLIES_MAX];
 
-		if (a->used && is_first(n, a) && apply_step(world, node, a))
+		if (!a->used)
+			continue;
+		seen++;
+		if (is_first(n, a) && !sync_holds(n, a->cells) && apply_step(world, node, a))
 			return true;
 	}
 	return false;
@@ -354,158 +746,132 @@ static bool any_apply_step(struct world *world, u8 node)
 
 static void receive_evict(struct world *world, u8 from, u8 to, const struct message *m)
 {
-	struct node *n = &world->node[to];
-	u32 i;
+	struct save_request save = { .kind = SAVE_EVICTED, .epoch = m->epoch, .nr_regions = m->nr_regions };
 
-	if (!volume_may_apply(&n->volume, from, 0, 0))
+	if (!volume_may_apply(&world->node[to].volume, from, 0, 0) ||
+	    world->node[to].meta.nr_queued > WORLD_SAVES_MAX / 2)
 		return;
-	world_save_maps(world, to);
-	for (i = 0; i < m->nr_regions; i++)
-		actlog_evict(&n->volume.log, m->regions[i], m->epoch);
+	memcpy(save.regions, m->regions, sizeof(save.regions));
+	meta_save(world, to, &save);
 }
 
-/* ---- resync ---- */
-
-void path_resync_start(struct world *world, u8 node, u8 peer)
-{
-	struct resync *r = &world->node[node].resync[peer];
-
-	memset(r, 0, sizeof(*r));
-	r->running = true;
-	r->node = peer;
-	world->count_resyncs++;
-}
-
-void path_resync_stop(struct world *world, u8 node, u8 peer)
-{
-	world->node[node].resync[peer].running = false;
-}
-
-/* Granules that the workload never touches are equal everywhere. */
-static void clear_untouched(struct dirty_map *map)
-{
-	u64 at = 0;
-	u32 block;
-
-	for (block = 0; block < WORLD_BLOCKS; block++) {
-		dirty_clear(map, at, world_block_offset(block) - at);
-		at = world_block_offset(block) + 4096;
-	}
-	dirty_clear(map, at, WORLD_VOLUME_BYTES - at);
-}
-
-static void resync_proved(struct world *world, struct node *n, struct resync *r)
-{
-	struct volume_peer *peer = volume_peer(&n->volume, r->node);
-	u32 block;
-
-	(void)world;
-	memcpy(n->platter, n->cache, sizeof(n->platter));
-	for (block = 0; block < WORLD_BLOCKS; block++)
-		if (r->written[block])
-			dirty_clear(&peer->map, world_block_offset(block), 4096);
-	memset(r->written, 0, sizeof(r->written));
-	r->flushing = false;
-}
-
-static bool resync_block(struct world *world, u8 node, struct resync *r, u32 block)
-{
-	struct node *n = &world->node[node];
-	struct message message = { .kind = MESSAGE_RESYNC, .id = 1ull << 63 | block, .block = block,
-				   .stamp = n->cache[block] };
-
-	if (r->written[block] || r->block_locked[block] || block_busy(n, block))
-		return false;
-	r->block_locked[block] = true;
-	world_send(world, node, r->node, false, &message);
-	return true;
-}
-
-static bool resync_step(struct world *world, u8 node, struct resync *r)
-{
-	struct node *n = &world->node[node];
-	struct volume_peer *peer = volume_peer(&n->volume, r->node);
-	struct volume_event dry = { .type = VOLUME_EVENT_RESYNC_DRY, .node = r->node };
-	struct message flush = { .kind = MESSAGE_FLUSH };
-	u32 block = (u32)(world_random() % WORLD_BLOCKS), i;
-	bool open = false, any = false;
-
-	if (!r->running || !peer || peer->relation != VOLUME_TARGET)
-		return false;
-	clear_untouched(&peer->map);
-	if (dirty_test(&peer->map, world_block_offset(block)) && resync_block(world, node, r, block))
-		return true;
-	for (i = 0; i < WORLD_BLOCKS; i++) {
-		open |= r->block_locked[i];
-		any |= r->written[i];
-	}
-	if (r->flushing || open)
-		return false;
-	if (any) {
-		r->flushing = true;
-		r->flush_id = flush.id = 1ull << 63 | 1ull << 62 | ++n->next_id;
-		world_send(world, node, r->node, false, &flush);
-		return true;
-	}
-	if (peer->map.nr_set)
-		return false;
-	r->running = false;
-	world_save_maps(world, node);
-	world_event(world, node, &dry);
-	return true;
-}
-
-static void receive_ack(struct world *world, u8 from, u8 to, const struct message *m)
-{
-	struct node *n = &world->node[to];
-	struct resync *r = &n->resync[from];
-
-	if (m->kind == MESSAGE_RESYNCED && r->running) {
-		r->block_locked[m->block] = false;
-		r->written[m->block] = true;
-	} else if (m->id >> 63 && r->running && r->flushing && m->id == r->flush_id) {
-		resync_proved(world, n, r);
-	} else {
-		acked(world, to, m->id, from);
-	}
-}
-
-void path_peer_down(struct world *world, u8 node, u8 peer)
-{
-	path_resync_stop(world, node, peer);
-}
-
-void path_receive(struct world *world, u8 from, u8 to, const struct message *message)
+void path_receive(struct world *world, u8 from, u8 to, u32 lane, const struct message *message)
 {
 	switch (message->kind) {
 	case MESSAGE_WRITE:
 	case MESSAGE_FLUSH:
 	case MESSAGE_RESYNC:
-		receive_write(world, from, to, message);
+		receive_request(world, from, to, lane, message);
+		break;
+	case MESSAGE_READ:
+		receive_read(world, from, to, lane, message);
+		break;
+	case MESSAGE_READ_DATA:
+		receive_read_data(world, from, to, message);
 		break;
 	case MESSAGE_EVICT:
 		receive_evict(world, from, to, message);
 		break;
 	default:
-		receive_ack(world, from, to, message);
+		if (message->id >> 63)
+			sync_ack(world, to, from, message);
+		else
+			acks_arrive(world, from, to, message);
 		break;
 	}
+}
+
+/* Reads that were asked of a peer whose session ended look for another one. */
+void path_peer_down(struct world *world, u8 node, u8 peer)
+{
+	struct node *n = &world->node[node];
+	u32 i;
+
+	for (i = 0; i < WORLD_WRITES_MAX; i++)
+		if (n->requests[i].state == REQUEST_REMOTE && n->requests[i].read_node == peer)
+			n->requests[i].state = REQUEST_QUEUED;
+}
+
+/* Writes that were on their way to the disk may be there in part. */
+void path_power_cut(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	u32 i, cell;
+
+	if (!n->attached || n->disk.dead)
+		return;
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		struct request *r = &n->requests[i];
+
+		if (r->state != REQUEST_LOCAL || r->kind != REQUEST_WRITE)
+			continue;
+		for (cell = 0; cell < WORLD_CELLS; cell++)
+			if (r->cells >> cell & 1 && world_random(world) & 1)
+				n->disk.cache[cell] = r->stamp;
+	}
+	for (i = 0; i < WORLD_APPLIES_MAX; i++) {
+		struct apply *a = &n->applies[i];
+
+		if (!a->used || !a->logged || a->flush)
+			continue;
+		for (cell = 0; cell < WORLD_CELLS; cell++)
+			if (a->cells >> cell & 1 && world_random(world) & 1)
+				n->disk.cache[cell] = a->stamp[cell % GROUP_CELLS];
+	}
+}
+
+/* A quiet log is emptied some time; a demotion does it now. */
+static bool round_step(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+
+	if (n->volume.role != VOLUME_PRIMARY || !n->volume.log.nr_used)
+		return false;
+	if (n->volume.quiet || world_below(world, actlog_evict_wanted(&n->volume.log) ? 2 : 100))
+		return false;
+	return path_internal_flush(world, node);
+}
+
+/* [engine.c] braid_volume_demote(): quiet, flushed everywhere, log empty, then the role goes. */
+static bool demote_step(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	struct request *r;
+	u32 i, open = 0;
+
+	if (n->demote == DEMOTE_NONE || n->demote == DEMOTE_ASKED)
+		return false;
+	if (n->volume.role != VOLUME_PRIMARY || world_below(world, 5000) == 0) {	/* its deadline passed */
+		n->demote = DEMOTE_NONE;
+		n->command_pending = false;
+		volume_unquiesce(&n->volume);
+		return true;
+	}
+	if (n->demote != DEMOTE_QUIET || n->round_active)
+		return false;
+	for (i = 0; i < WORLD_WRITES_MAX; i++) {
+		r = &n->requests[i];
+		open += r->state != REQUEST_FREE;
+	}
+	if (open || !path_internal_flush(world, node))
+		return false;
+	n->demote = DEMOTE_FLUSHING;
+	return true;
 }
 
 bool path_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 
-	switch (world_random() % 5) {
+	switch (world_below(world, 8)) {
 	case 0:
-		return commit_step(world, node);
+		return round_step(world, node);
 	case 1:
-		return write_step(world, node, &n->writes[world_random() % WORLD_WRITES_MAX]);
-	case 2:
+		return demote_step(world, node);
+	case 2: case 3: case 4:
 		return any_apply_step(world, node);
-	case 3:
-		return resync_step(world, node, &n->resync[world_random() % world->nr_nodes]);
 	default:
-		return evict_step(world, node);
+		return n->volume.role == VOLUME_PRIMARY &&
+		       request_step(world, node, &n->requests[world_below(world, WORLD_WRITES_MAX)]);
 	}
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The simulated world: machines, network, engine of each volume, metadata. The data path is in path.c.
+ * The simulated world: machines, engine of each volume, sessions, the network, the clock.
  */
 #include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
 
-#include "path.h"
 #include "world.h"
-#include "../lib/random.h"
 
+bool world_tracing;
 static struct world *traced;
 
 void core_trace(u64 id, const char *text)
 {
 	(void)id;
-	if (traced)
+	if (world_tracing && traced)
 		world_trace(traced, "      core: %s", text);
 }
 
@@ -21,36 +22,37 @@ void world_trace(struct world *world, const char *format, ...)
 {
 	va_list args;
 
-	if (!getenv("BRAID_TRACE"))
+	if (!world_tracing)
 		return;
-	printf("%8llu ", (unsigned long long)world->steps);
+	printf("%7llu %9llu ", (unsigned long long)world->steps, (unsigned long long)world->now_us);
 	va_start(args, format);
 	vprintf(format, args);
 	va_end(args);
 	putchar('\n');
 }
 
-void world_violation(struct world *world, const char *label, const char *format, ...)
+u64 world_random(struct world *world)
 {
-	va_list args;
+	u64 z = world->chance += 0x9e3779b97f4a7c15ull;
 
-	printf("VIOLATION %s at step %llu: ", label, (unsigned long long)world->steps);
-	va_start(args, format);
-	vprintf(format, args);
-	va_end(args);
-	printf("\nreplay: sim SEED=%llu (BRAID_TRACE=1 for the trace)\n", (unsigned long long)world->seed);
-	fflush(stdout);
-	abort();
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ull;
+	z = (z ^ z >> 27) * 0x94d049bb133111ebull;
+	return z ^ z >> 31;
 }
 
-u64 world_random(void)
+u32 world_below(struct world *world, u32 limit)
 {
-	return random_u64();
+	return (u32)((world_random(world) >> 32) * limit >> 32);
 }
 
-u64 world_block_offset(u32 block)
+bool world_percent(struct world *world, u32 percent)
 {
-	return (u64)block * 5 * 1024 * 1024 + 8192;
+	return world_below(world, 100) < percent;
+}
+
+bool world_is_primary(const struct world *world, u8 node)
+{
+	return world->node[node].attached && world->node[node].volume.role == VOLUME_PRIMARY;
 }
 
 u8 world_primary(const struct world *world)
@@ -58,96 +60,137 @@ u8 world_primary(const struct world *world)
 	u8 i;
 
 	for (i = 0; i < world->nr_nodes; i++)
-		if (world->node[i].up && world->node[i].volume.role == VOLUME_PRIMARY)
+		if (world_is_primary(world, i))
 			return i;
 	return NODE_NONE;
 }
 
-/* ---- queues ---- */
+/* ---- messages ---- */
 
-static void queue_clear(struct queue *queue)
+struct message *world_message(struct world *world, enum message_kind kind)
 {
-	while (queue->nr) {
-		struct message *message = queue->entry[queue->first];
+	struct message *message = world->free_messages;
 
-		free(message->body);
-		free(message);
-		queue->first = (queue->first + 1) % WORLD_MESSAGES_MAX;
-		queue->nr--;
-	}
+	if (message)
+		world->free_messages = message->next;
+	else
+		message = malloc(sizeof(*message));
+	memset(message, 0, sizeof(*message));
+	message->kind = kind;
+	return message;
 }
 
-void world_send(struct world *world, u8 from, u8 to, bool control, const struct message *message)
+void world_message_free(struct world *world, struct message *message)
 {
-	struct queue *queue = control ? &world->control[from][to] : &world->data[from][to];
-	struct message *copy;
+	free(message->body);
+	message->next = world->free_messages;
+	world->free_messages = message;
+}
 
-	if (!world->node[from].session[to] || !world->node[to].session[from])
+static struct message *lane_take(struct lane *lane)
+{
+	struct message *message = lane->first;
+
+	lane->first = message->next;
+	if (!lane->first)
+		lane->last = NULL;
+	lane->nr--;
+	return message;
+}
+
+static void lanes_clear(struct world *world, u8 from, u8 to)
+{
+	u32 i;
+
+	for (i = 0; i < WORLD_LANES; i++)
+		while (world->lane[from][to][i].nr)
+			world_message_free(world, lane_take(&world->lane[from][to][i]));
+}
+
+void world_send(struct world *world, u8 from, u8 to, u32 index, struct message *message)
+{
+	struct lane *lane = &world->lane[from][to][index];
+	struct node *n = &world->node[from];
+	u64 latency_us = world->slow[from][to] ? world->knobs.slow_us : world->knobs.latency_us;
+
+	/* [dispatch.c] Only within the session that this volume has seen begin. */
+	if (!n->session[to] || n->session[to] != n->volume_session[to]) {
+		world_message_free(world, message);
 		return;
-	if (queue->nr == WORLD_MESSAGES_MAX)
-		world_violation(world, "bound", "queue %u -> %u is full", from, to);
-	copy = malloc(sizeof(*copy));
-	*copy = *message;
-	queue->entry[(queue->first + queue->nr++) % WORLD_MESSAGES_MAX] = copy;
+	}
+	if (lane->nr == LANE_MESSAGES_MAX)
+		world_violation(world, "bound", "lane %u of %u -> %u is full", index, from, to);
+	message->ready_us = world->now_us + 1 + world_below(world, (u32)latency_us);
+	if (message->ready_us < lane->last_ready_us)	/* a lane is a TCP stream */
+		message->ready_us = lane->last_ready_us;
+	lane->last_ready_us = message->ready_us;
+	message->next = NULL;
+	if (lane->last)
+		lane->last->next = message;
+	else
+		lane->first = message;
+	lane->last = message;
+	lane->nr++;
+}
+
+/* ---- events ---- */
+
+void world_event(struct world *world, u8 node, const struct volume_event *event)
+{
+	struct node *n = &world->node[node];
+	u32 at;
+
+	if (n->nr_events == WORLD_EVENTS_MAX)
+		world_violation(world, "bound", "event queue of %u is full", node);
+	at = (n->first_event + n->nr_events++) % WORLD_EVENTS_MAX;
+	n->events[at] = *event;
+}
+
+void world_event_simple(struct world *world, u8 node, enum volume_event_type type, u8 peer)
+{
+	struct volume_event event = { .type = type, .node = peer };
+
+	world_event(world, node, &event);
+}
+
+static void events_drop(struct node *n)
+{
+	while (n->nr_events) {
+		free((void *)n->events[n->first_event].body);
+		n->first_event = (n->first_event + 1) % WORLD_EVENTS_MAX;
+		n->nr_events--;
+	}
 }
 
 /* ---- engine ---- */
 
-static void push_event(struct world *world, u8 node, const struct volume_event *event)
-{
-	struct node *n = &world->node[node];
-
-	if (n->nr_events == CORE_ARRAY_SIZE(n->events))
-		world_violation(world, "bound", "event queue of %u is full", node);
-	n->events[n->nr_events] = *event;
-	if (event->body) {
-		union wire_body *body = malloc(sizeof(*body));
-
-		*body = *event->body;
-		n->events[n->nr_events].body = body;
-	}
-	n->nr_events++;
-}
-
-void world_event(struct world *world, u8 node, const struct volume_event *event)
-{
-	push_event(world, node, event);
-}
-
-static void simple_event(struct world *world, u8 node, enum volume_event_type type, u8 peer)
-{
-	struct volume_event event = { .type = type, .node = peer };
-
-	push_event(world, node, &event);
-}
-
 static void send_frame(struct world *world, u8 from, const struct volume_action *action)
 {
-	struct message message = { .kind = MESSAGE_FRAME, .frame_type = action->frame_type };
+	struct message *message = world_message(world, MESSAGE_FRAME);
 
-	if (!world->node[from].session[action->node] || !world->node[action->node].session[from])
-		return;
-	message.body = malloc(sizeof(*message.body));
-	volume_fill(&world->node[from].volume, action, message.body);
-	world_send(world, from, action->node, true, &message);
+	message->frame_type = action->frame_type;
+	message->body = malloc(sizeof(*message->body));
+	volume_fill(&world->node[from].volume, action, message->body);
+	world_trace(world, "      %u -> %u: %s %u", from, action->node, wire_type_name(action->frame_type),
+		    action->frame_type == WIRE_GREET ? message->body->greet.number : action->frame.number);
+	world_send(world, from, action->node, 0, message);
 }
 
 static void send_ranges_frame(struct world *world, u8 from, u8 to, u8 map_node, u64 start, u64 length, bool end)
 {
-	struct message message = { .kind = MESSAGE_FRAME, .frame_type = end ? WIRE_RANGES_END : WIRE_RANGES };
+	struct message *message = world_message(world, MESSAGE_FRAME);
 
-	if (!world->node[from].session[to] || !world->node[to].session[from])
-		return;
-	message.body = calloc(1, sizeof(*message.body));
+	message->frame_type = end ? WIRE_RANGES_END : WIRE_RANGES;
+	message->body = calloc(1, sizeof(*message->body));
 	if (end) {
-		message.body->volume.node = map_node;
+		message->body->volume.node = map_node;
 	} else {
-		message.body->ranges.node = map_node;
-		message.body->ranges.nr = 1;
-		message.body->ranges.range[0].start_bytes = start;
-		message.body->ranges.range[0].length_bytes = length;
+		message->body->ranges.node = map_node;
+		message->body->ranges.nr = 1;
+		message->body->ranges.range[0].start_bytes = start;
+		message->body->ranges.range[0].length_bytes = length;
 	}
-	world_send(world, from, to, true, &message);
+	world_send(world, from, to, 0, message);
 }
 
 static void send_ranges(struct world *world, u8 from, const struct volume_action *action)
@@ -169,9 +212,22 @@ static void send_ranges(struct world *world, u8 from, const struct volume_action
 	send_ranges_frame(world, from, action->node, action->map_node, 0, 0, true);
 }
 
-static void perform(struct world *world, u8 node, const struct volume_action *action)
+static void command_done(struct world *world, u8 node, const struct volume_action *action)
 {
 	struct node *n = &world->node[node];
+
+	n->command_pending = false;
+	n->command_refusal = action->refusal;
+	if (n->demote == DEMOTE_ASKED) {
+		n->demote = DEMOTE_NONE;
+		volume_unquiesce(&n->volume);
+	}
+	world_trace(world, "%u: command done: %s", node, volume_refusal_name(action->refusal));
+}
+
+static void perform(struct world *world, u8 node, const struct volume_action *action)
+{
+	struct save_request save = { .kind = SAVE_SUPER, .token = action->token, .maps_first = action->maps_first };
 
 	switch (action->type) {
 	case VOLUME_DO_SEND:
@@ -181,11 +237,11 @@ static void perform(struct world *world, u8 node, const struct volume_action *ac
 		send_ranges(world, node, action);
 		break;
 	case VOLUME_DO_SAVE_SUPER:
-		n->saves[n->nr_saves].token = action->token;
-		n->saves[n->nr_saves++].maps_first = action->maps_first;
+		meta_save(world, node, &save);
 		break;
 	case VOLUME_DO_LOG_RESET:
-		n->reset_wanted = true;
+		save.kind = SAVE_RESET;
+		meta_save(world, node, &save);
 		break;
 	case VOLUME_DO_MISSED:
 		path_missed(world, node, action->node);
@@ -193,333 +249,311 @@ static void perform(struct world *world, u8 node, const struct volume_action *ac
 	case VOLUME_DO_RELEASE:
 		path_release(world, node, action->node);
 		break;
-	case VOLUME_DO_GATE:
-		break;		/* waiting writes are tried at random anyway */
+	case VOLUME_DO_GATE:		/* what waits is tried again and again anyway */
+		path_gate(world, node);
+		break;
+	case VOLUME_DO_CHANGED:
+		break;
 	case VOLUME_DO_RESYNC_START:
-		path_resync_start(world, node, action->node);
+		sync_start(world, node, action->node);
 		break;
 	case VOLUME_DO_RESYNC_STOP:
-		path_resync_stop(world, node, action->node);
+		sync_stop(world, node, action->node);
 		break;
 	case VOLUME_DO_END_SESSION:
 		world_trace(world, "%u ends its session with %u, reason %u", node, action->node, action->reason);
 		if (action->reason == WIRE_BYE_VERDICT)
 			world_violation(world, "I9", "%u and %u disagree", node, action->node);
-		n->session[action->node] = false;
-		simple_event(world, node, VOLUME_EVENT_PEER_DOWN, action->node);
+		if (world->node[node].volume_session[action->node] == world->node[node].session[action->node])
+			world_end_session(world, node, action->node);
 		break;
 	case VOLUME_DO_COMMAND_DONE:
-		n->command_pending = false;
-		n->command_refusal = action->refusal;
-		world_trace(world, "%u: command done: %s", node, volume_refusal_name(action->refusal));
-		break;
-	case VOLUME_DO_CHANGED:
+		command_done(world, node, action);
 		break;
 	}
 }
 
-static void trace_relations(struct world *world, u8 node)
+void world_describe(struct world *world, u8 node)
 {
 	const struct volume *v = &world->node[node].volume;
 	const struct generation *tail = lineage_tail(&v->super.chain);
-	char text[256];
-	int at = 0;
 	u8 i;
 
+	printf("    %u %s%s%s%s%s gen %llu{%x}%s stream %x rec %x prim %d auth %u", node,
+	       !world->node[node].attached ? "off" : v->role == VOLUME_PRIMARY ? "PRIMARY" : "secondary",
+	       v->disk == VOLUME_DISK_OK ? "" : " NO-DISK", v->super.flags & ONDISK_SYNCING ? " SYNCING" : "",
+	       v->super.flags & ONDISK_SPLIT ? " SPLIT" : "", v->super.flags & ONDISK_YIELD ? " YIELD" : "",
+	       tail ? (unsigned long long)tail->number : 0, tail ? tail->members : 0, tail && tail->written ? "w" : "",
+	       v->streaming, v->super.reconcile, v->primary == NODE_NONE ? -1 : v->primary, v->authority);
 	for (i = 0; i < world->nr_nodes; i++) {
 		const struct volume_peer *peer = volume_peer_const(v, i);
 
 		if (peer)
-			at += snprintf(text + at, sizeof(text) - (size_t)at, " %u:%s/%s/%llu", i,
-				       volume_relation_name(peer->relation), volume_plan_name(peer->plan),
-				       (unsigned long long)peer->map.nr_set);
+			printf(" %u:%s/%s/%llu", i, volume_relation_name(peer->relation), volume_plan_name(peer->plan),
+			       (unsigned long long)peer->map.nr_set);
 	}
-	world_trace(world, "    %u %s%s gen %llu{%x}%s stream %x rec %x prim %d%s", node,
-		    v->role == VOLUME_PRIMARY ? "PRIMARY" : "secondary",
-		    v->super.flags & ONDISK_SYNCING ? " SYNCING" : "", tail ? (unsigned long long)tail->number : 0,
-		    tail ? tail->members : 0, tail && tail->written ? "w" : "", v->streaming, v->super.reconcile,
-		    v->primary == NODE_NONE ? -1 : v->primary, text);
+	putchar('\n');
+}
+
+static void trace_event(struct world *world, u8 node, const struct volume_event *event)
+{
+	static const char *const names[] = { "online", "peer-up", "peer-down", "frame", "super-saved", "log-reset",
+		"disk-failed", "peer-io-failed", "io-waits", "resync-dry", "resync-failed", "promote", "promote-cancel",
+		"demote", "resolve", "forget", "facts", "going-down" };
+
+	if (!world_tracing)
+		return;
+	if (event->type == VOLUME_EVENT_FRAME && event->frame_type == WIRE_GREET)
+		world_trace(world, "%u: greeting %u of %u: flags %x sync source %d primary %d", node, event->body->greet.number,
+			    event->node, event->body->greet.flags, (signed char)event->body->greet.sync_source,
+			    (signed char)event->body->greet.primary);
+	else if (event->type == VOLUME_EVENT_FRAME && event->frame_type == WIRE_VERDICT)
+		world_trace(world, "%u: verdict of %u: its %u, mine %u: %s, %s", node, event->node,
+			    event->body->verdict.my_number, event->body->verdict.your_number,
+			    lineage_verdict_name(event->body->verdict.verdict), volume_plan_name(event->body->verdict.plan));
+	else
+		world_trace(world, "%u: %s%s%s of %d", node, names[event->type],
+			    event->type == VOLUME_EVENT_FRAME ? " " : "",
+			    event->type == VOLUME_EVENT_FRAME ? wire_type_name(event->frame_type) : "",
+			    event->node == NODE_NONE ? -1 : event->node);
+}
+
+static void session_seen(struct world *world, u8 node, const struct volume_event *event)
+{
+	struct node *n = &world->node[node];
+
+	if (event->type == VOLUME_EVENT_PEER_UP)
+		n->volume_session[event->node] = (u32)event->value;
+	if (event->type != VOLUME_EVENT_PEER_DOWN)
+		return;
+	n->volume_session[event->node] = 0;
+}
+
+/* The core computes it from whole parts of the log; the logs here are smaller than one. */
+static void limit_log(struct world *world, u8 node)
+{
+	struct volume *v = &world->node[node].volume;
+	u32 limit = 0;
+	u8 i;
+
+	for (i = 0; i < world->nr_nodes; i++)
+		if (v->log.busy_limit && v->streaming >> i & 1 && world->knobs.log_slots[i] &&
+		    (!limit || world->knobs.log_slots[i] < limit))
+			limit = world->knobs.log_slots[i];
+	if (limit)
+		v->log.busy_limit = limit;
 }
 
 static void engine_step(struct world *world, u8 node)
 {
 	static struct volume_actions actions;
 	struct node *n = &world->node[node];
-	struct volume_event event = n->events[0];
-	u32 i, joined = 0;
+	struct volume_event event = n->events[n->first_event];
+	enum volume_role before = n->volume.role;
+	u32 i;
 
+	n->first_event = (n->first_event + 1) % WORLD_EVENTS_MAX;
 	n->nr_events--;
-	memmove(&n->events[0], &n->events[1], n->nr_events * sizeof(event));
-	event.random = random_u64() | 1;
-	world_trace(world, "%u: event %u frame %s from %u", node, event.type,
-		    event.type == VOLUME_EVENT_FRAME ? wire_type_name(event.frame_type) : "-", event.node);
-	if (event.type == VOLUME_EVENT_PEER_DOWN)
-		path_peer_down(world, node, event.node);
-	for (i = 0; i < REPLICAS_MAX; i++)
-		joined += n->volume.peer[i].relation == VOLUME_IN_SYNC;
+	event.random = world_random(world) | 1;
+	trace_event(world, node, &event);
+	session_seen(world, node, &event);
 	volume_step(&n->volume, &event, &actions);
-	for (i = 0; i < REPLICAS_MAX; i++)
-		joined -= n->volume.peer[i].relation == VOLUME_IN_SYNC;
-	world->count_joins += joined != 0;
+	limit_log(world, node);
+	world->core_steps++;
 	free((void *)event.body);
 	if (actions.nr == VOLUME_ACTIONS_MAX)
 		world_violation(world, "bound", "too many actions");
-	trace_relations(world, node);
+	if (world_tracing)
+		world_describe(world, node);
+	if (event.type == VOLUME_EVENT_PEER_DOWN) {
+		path_peer_down(world, node, event.node);
+		sync_stop(world, node, event.node);
+	}
 	for (i = 0; i < actions.nr; i++)
 		perform(world, node, &actions.action[i]);
-}
+	if (event.type == VOLUME_EVENT_DISK_FAILED)
+		path_disk_failed(world, node);
+	if (event.type == VOLUME_EVENT_GOING_DOWN) {
+		struct save_request save = { .kind = SAVE_DETACH };
 
-/* ---- metadata ---- */
-
-void world_save_maps(struct world *world, u8 node)
-{
-	struct node *n = &world->node[node];
-	u32 slot;
-
-	(void)world;
-	for (slot = 0; slot < REPLICAS_MAX; slot++) {
-		struct dirty_map *map = &n->volume.peer[slot].map;
-		u8 bits[DIRTY_PAGE_BYTES], body[META_BODY_BYTES];
-		bool page, index;
-		u32 entry = 0;
-
-		while ((entry = dirty_save_next(map, entry, bits, &page, &index)) < map->nr_entries) {
-			if (page)
-				memcpy(n->disk_bits[slot][entry], bits, sizeof(bits));
-			dirty_index_encode(map, 0, body);
-			n->disk_state[slot][entry] = body[entry / 4] >> (entry % 4 * 2) & 3;
-			dirty_save_end(map, entry, true);
-			entry++;
-		}
+		path_fail_queued(world, node);
+		meta_save(world, node, &save);
 	}
-}
-
-static void complete_save(struct world *world, u8 node)
-{
-	struct node *n = &world->node[node];
-	struct volume_event event = { .type = VOLUME_EVENT_SUPER_SAVED, .token = n->saves[0].token, .ok = true };
-
-	if (n->saves[0].maps_first)
-		world_save_maps(world, node);
-	n->disk_super = n->volume.super;
-	n->nr_saves--;
-	memmove(&n->saves[0], &n->saves[1], n->nr_saves * sizeof(n->saves[0]));
-	push_event(world, node, &event);
-}
-
-static void complete_reset(struct world *world, u8 node)
-{
-	struct node *n = &world->node[node];
-	struct volume_event event = { .type = VOLUME_EVENT_LOG_RESET, .ok = true };
-
-	if (n->committing || path_applying(world, node))
-		return;
-	memcpy(n->platter, n->cache, sizeof(n->platter));
-	world_save_maps(world, node);
-	if (actlog_clear(&n->volume.log))
-		return;
-	memset(n->disk_log, 0, sizeof(n->disk_log));
-	n->reset_wanted = false;
-	push_event(world, node, &event);
+	check_after_step(world, node, before);
 }
 
 /* ---- machines and sessions ---- */
 
-static void lose_session(struct world *world, u8 node, u8 peer)
-{
-	if (!world->node[node].session[peer])
-		return;
-	world->node[node].session[peer] = false;
-	if (world->node[node].up)
-		simple_event(world, node, VOLUME_EVENT_PEER_DOWN, peer);
-}
-
-void world_crash(struct world *world, u8 node)
+void world_end_session(struct world *world, u8 node, u8 peer)
 {
 	struct node *n = &world->node[node];
-	u32 i, keep = (u32)random_u64();
+
+	if (!n->session[peer])
+		return;
+	n->session[peer] = 0;
+	if (n->listed)
+		world_event_simple(world, node, VOLUME_EVENT_PEER_DOWN, peer);
+}
+
+void world_power_cut(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	u32 cell;
+	u8 i;
 
 	world_trace(world, "%u loses power", node);
 	world->count_crashes++;
-	n->up = false;
-	for (i = 0; i < n->nr_events; i++)
-		free((void *)n->events[i].body);
-	n->nr_events = 0;
-	n->nr_saves = 0;
-	n->command_pending = false;
-	for (i = 0; i < WORLD_BLOCKS; i++)	/* any subset of the cache may have been written back */
-		if (keep >> i & 1)
-			n->platter[i] = n->cache[i];
-	for (i = 0; i < world->nr_nodes; i++) {
-		n->session[i] = false;
-		queue_clear(&world->control[i][node]);
-		queue_clear(&world->data[i][node]);
-		queue_clear(&world->control[node][i]);
-		queue_clear(&world->data[node][i]);
+	check_before_power_cut(world, node);
+	path_power_cut(world, node);
+	meta_torn(world, node);
+	for (cell = 0; cell < WORLD_CELLS; cell++) {	/* any part of the cache may have been written back */
+		if (world_random(world) & 1)
+			n->disk.platter[cell] = n->disk.cache[cell];
+		n->disk.cache[cell] = n->disk.platter[cell];
 	}
-}
-
-static void load_maps(struct node *n)
-{
-	u32 slot;
-
-	for (slot = 0; slot < REPLICAS_MAX; slot++) {
-		struct dirty_map *map = &n->volume.peer[slot].map;
-		u8 body[META_BODY_BYTES] = { 0 };
-		u32 entry;
-
-		for (entry = 0; entry < map->nr_entries; entry++)
-			body[entry / 4] |= (u8)(n->disk_state[slot][entry] << (entry % 4 * 2));
-		dirty_load_index(map, 0, body);
-		while ((entry = dirty_load_next_mixed(map, 0)) < map->nr_entries)
-			dirty_load_page(map, entry, n->disk_bits[slot][entry]);
+	n->powered = n->attached = n->listed = n->detaching = false;
+	n->command_pending = false;
+	events_drop(n);
+	for (i = 0; i < world->nr_nodes; i++) {
+		n->session[i] = 0;
+		lanes_clear(world, i, node);
+		lanes_clear(world, node, i);
 	}
 }
 
 void world_boot(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
-	struct dirty_entry *entries[REPLICAS_MAX];
-	struct volume_event event = { .type = VOLUME_EVENT_ONLINE };
-	u32 i;
 
-	world_trace(world, "%u boots", node);
-	memset(&n->volume, 0, sizeof(n->volume));
-	memset(n->writes, 0, sizeof(n->writes));
-	memset(n->applies, 0, sizeof(n->applies));
-	memset(n->resync, 0, sizeof(n->resync));
-	n->committing = n->reset_wanted = n->evicting = false;
-	dirty_pool_init(&n->pool, n->pages, n->next_free, CORE_ARRAY_SIZE(n->pages));
-	for (i = 0; i < REPLICAS_MAX; i++)
-		entries[i] = n->entries[i];
-	volume_init(&n->volume, &n->disk_super, node, &n->pool, entries);
-	actlog_init(&n->volume.log, n->slots, n->hash, 1, WORLD_VOLUME_BYTES);
-	memcpy(n->cache, n->platter, sizeof(n->cache));
-	load_maps(n);
-	volume_written_found(&n->volume, n->disk_written_id);
-	for (i = 0; i < CORE_ARRAY_SIZE(n->disk_log); i++)
-		if (n->disk_log[i])
-			volume_log_found(&n->volume, i);
-	world_save_maps(world, node);
-	n->disk_super = n->volume.super;
-	memset(n->disk_log, 0, sizeof(n->disk_log));
-	n->up = true;
-	push_event(world, node, &event);
+	if (!n->powered)
+		world_trace(world, "%u boots", node);
+	n->powered = true;
+	if (!meta_attach(world, node))
+		world_trace(world, "%u: metadata refused", node);
 }
 
-void world_cut(struct world *world, u8 a, u8 b, bool cut)
+void world_cut(struct world *world, u8 from, u8 to, bool cut)
 {
-	world->cut[a][b] = cut;
-	world->cut[b][a] = cut;
-	world->count_cuts += cut;
-	world_trace(world, "link %u-%u %s", a, b, cut ? "cut" : "heals");
+	world->count_cuts += cut && !world->cut[from][to];
+	world->cut[from][to] = cut;
+	world_trace(world, "link %u -> %u %s", from, to, cut ? "cut" : "heals");
 }
 
-/* Sessions follow the links: each end notices by itself; a new one starts when both have noticed. */
+static void session_opens(struct world *world, u8 a, u8 b)
+{
+	u8 side;
+
+	lanes_clear(world, a, b);
+	lanes_clear(world, b, a);
+	for (side = 0; side < 2; side++) {
+		u8 node = side ? b : a, peer = side ? a : b;
+		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer };
+
+		world->node[node].session[peer] = (u32)++world->sequence;
+		event.value = world->node[node].session[peer];
+		if (world->node[node].listed)
+			world_event(world, node, &event);
+	}
+	world_trace(world, "session %u - %u opens", a, b);
+}
+
+/* Sessions follow the links: each end notices by itself; a new one opens when both have noticed. */
 static bool session_step(struct world *world)
 {
-	u8 a = (u8)(random_u64() % world->nr_nodes), b = (u8)(random_u64() % world->nr_nodes);
+	u8 a = (u8)world_below(world, world->nr_nodes), b = (u8)world_below(world, world->nr_nodes);
 	struct node *x = &world->node[a], *y = &world->node[b];
+	bool cut = world->cut[a][b] || world->cut[b][a];
 
-	if (a == b || !x->up)
+	if (a == b || !x->powered)
 		return false;
 	if (x->session[b]) {
-		bool pending = world->control[b][a].nr || world->data[b][a].nr;
-
-		if (!y->up || !y->session[a] || (world->cut[a][b] && !pending) || (world->cut[a][b] && random_u64() % 2)) {
-			queue_clear(&world->control[b][a]);
-			queue_clear(&world->data[b][a]);
-			lose_session(world, a, b);
+		if (y->powered && y->session[a] && !cut)
+			return false;
+		if (world_percent(world, 70))	/* half open for a while */
 			return true;
-		}
-		return false;
+		lanes_clear(world, b, a);
+		world_end_session(world, a, b);
+		return true;
 	}
-	if (!y->up || y->session[a] || world->cut[a][b])
+	if (!y->powered || y->session[a] || cut)
 		return false;
-	queue_clear(&world->control[a][b]);
-	queue_clear(&world->data[a][b]);
-	queue_clear(&world->control[b][a]);
-	queue_clear(&world->data[b][a]);
-	x->session[b] = y->session[a] = true;
-	x->session_number[b]++;
-	y->session_number[a]++;
-	simple_event(world, a, VOLUME_EVENT_PEER_UP, b);
-	simple_event(world, b, VOLUME_EVENT_PEER_UP, a);
+	session_opens(world, a, b);
 	return true;
 }
 
-static bool deliver(struct world *world, u8 from, u8 to, bool control)
+static bool deliver(struct world *world, u8 from, u8 to, u32 index)
 {
-	struct queue *queue = control ? &world->control[from][to] : &world->data[from][to];
+	struct lane *lane = &world->lane[from][to][index];
+	struct node *n = &world->node[to];
 	struct message *message;
 
-	if (!queue->nr || !world->node[to].up || !world->node[to].session[from])
+	if (!lane->nr || lane->first->ready_us > world->now_us || world->cut[from][to] || !n->session[from] ||
+	    !world->node[from].powered)
 		return false;
-	message = queue->entry[queue->first];
-	queue->first = (queue->first + 1) % WORLD_MESSAGES_MAX;
-	queue->nr--;
+	if (n->nr_events > WORLD_EVENTS_MAX / 2)
+		return false;	/* [engine.c] the lane is throttled */
+	message = lane_take(lane);
+	if (!n->listed) {
+		world_message_free(world, message);
+		return true;
+	}
 	if (message->kind == MESSAGE_FRAME) {
 		struct volume_event event = { .type = VOLUME_EVENT_FRAME, .node = from,
 					      .frame_type = message->frame_type, .body = message->body };
 
-		push_event(world, to, &event);
-	} else {
-		path_receive(world, from, to, message);
+		message->body = NULL;
+		world_event(world, to, &event);
+	} else if (n->volume_session[from] == n->session[from]) {
+		path_receive(world, from, to, index, message);
 	}
-	free(message->body);
-	free(message);
+	world_message_free(world, message);
 	return true;
 }
 
-static void format(struct node *n, u8 node, u32 nr_nodes)
+/* ---- one step ---- */
+
+/* Nothing was found to do: time passes until something may arrive. */
+static void pass_time(struct world *world)
 {
-	struct ondisk_super *super = &n->disk_super;
-	struct generation record = { .id = 1, .number = 1, .members = (1u << nr_nodes) - 1, .writer = 0, .written = true };
-	u32 slot;
-
-	super->volume_id = 7;
-	super->replica_id = 100u + node;
-	super->volume_bytes = WORLD_VOLUME_BYTES;
-	super->granule_bytes = GRANULE_BYTES_MIN;
-	super->actlog_parts = 1;
-	super->node_id = node;
-	super->replicas = record.members;
-	super->chain.count = 1;
-	super->chain.record[0] = record;
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		super->slot_node[slot] = NODE_NONE;
-	for (slot = 0; slot < nr_nodes; slot++)
-		if (slot != node)
-			super->slot_node[slot] = (u8)slot;
-}
-
-void world_init(struct world *world, u64 seed, u32 nr_nodes)
-{
-	u8 i;
-
-	memset(world, 0, sizeof(*world));
-	world->seed = seed;
-	world->nr_nodes = nr_nodes;
-	random_state = seed;
-	traced = world;
-	for (i = 0; i < nr_nodes; i++) {
-		format(&world->node[i], i, nr_nodes);
-		world_boot(world, i);
-	}
-}
-
-void world_free(struct world *world)
-{
+	u64 next = world->now_us + 1000;
 	u8 a, b;
 	u32 i;
 
-	for (a = 0; a < world->nr_nodes; a++) {
-		for (b = 0; b < world->nr_nodes; b++) {
-			queue_clear(&world->control[a][b]);
-			queue_clear(&world->data[a][b]);
-		}
-		for (i = 0; i < world->node[a].nr_events; i++)
-			free((void *)world->node[a].events[i].body);
+	for (a = 0; a < world->nr_nodes; a++)
+		for (b = 0; b < world->nr_nodes; b++)
+			for (i = 0; i < WORLD_LANES; i++) {
+				const struct lane *lane = &world->lane[a][b][i];
+
+				if (lane->nr && lane->first->ready_us > world->now_us && lane->first->ready_us < next)
+					next = lane->first->ready_us;
+			}
+	world->now_us = next;
+}
+
+static bool step_once(struct world *world)
+{
+	u8 node = (u8)world_below(world, world->nr_nodes), peer;
+	struct node *n = &world->node[node];
+
+	if (!n->powered)
+		return world_below(world, 4) == 0 && session_step(world);
+	switch (world_below(world, 16)) {
+	case 0:
+		return session_step(world);
+	case 1: case 2: case 3: case 4: case 5:
+		peer = (u8)world_below(world, world->nr_nodes);
+		return node != peer && deliver(world, peer, node, world_below(world, WORLD_LANES));
+	case 6: case 7: case 8:
+		if (!n->attached || !n->nr_events)
+			return false;
+		engine_step(world, node);
+		return true;
+	case 9: case 10: case 11:
+		return n->attached && meta_step(world, node);
+	case 12:
+		return n->listed && sync_step(world, node, (u8)world_below(world, world->nr_nodes));
+	default:
+		return n->listed && path_step(world, node);
 	}
 }
 
@@ -528,40 +562,46 @@ bool world_step(struct world *world)
 	u32 tries;
 
 	world->steps++;
-	for (tries = 0; tries < 400; tries++) {
-		u8 node = (u8)(random_u64() % world->nr_nodes), peer = (u8)(random_u64() % world->nr_nodes);
-		struct node *n = &world->node[node];
-		bool did = false;
-
-		switch (random_u64() % 8) {
-		case 0:
-			did = session_step(world);
-			break;
-		case 1:
-		case 2:
-			did = node != peer && deliver(world, peer, node, random_u64() % 2);
-			break;
-		case 3:
-			did = n->up && n->nr_events;
-			if (did)
-				engine_step(world, node);
-			break;
-		case 4:
-			did = n->up && n->nr_saves;
-			if (did)
-				complete_save(world, node);
-			break;
-		case 5:
-			did = n->up && n->reset_wanted;
-			if (did)
-				complete_reset(world, node);
-			break;
-		default:
-			did = n->up && path_step(world, node);
-			break;
-		}
-		if (did)
+	world->now_us += 1 + world_below(world, 8);
+	for (tries = 1; tries <= 300; tries++) {
+		if (step_once(world))
 			return true;
+		if (tries % 60 == 0)
+			pass_time(world);
 	}
 	return false;
+}
+
+/* ---- life ---- */
+
+void world_init(struct world *world, u64 seed, u32 nr_nodes)
+{
+	u8 i;
+
+	memset(world, 0, sizeof(*world));
+	world->seed = seed;
+	world->nr_nodes = nr_nodes;
+	world->chance = seed * 0x2545f4914f6cdd1dull + 1;
+	world->knobs = (struct knobs){ .latency_us = 200, .slow_us = 20000, .fault_every = 200, .workload_percent = 15,
+				       .flush_percent = 15, .read_percent = 20 };
+	traced = world;
+	check_init(world);
+	for (i = 0; i < nr_nodes; i++)
+		meta_format(world, i, false);
+}
+
+void world_free(struct world *world)
+{
+	struct message *message;
+	u8 a, b;
+
+	for (a = 0; a < world->nr_nodes; a++) {
+		for (b = 0; b < world->nr_nodes; b++)
+			lanes_clear(world, a, b);
+		events_drop(&world->node[a]);
+	}
+	while ((message = world->free_messages)) {
+		world->free_messages = message->next;
+		free(message);
+	}
 }

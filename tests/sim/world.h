@@ -1,152 +1,425 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The simulated world: nodes that run the shipped core, a network that delays and cuts, disks with volatile caches,
- * crashes. One thread; everything that happens is drawn from one seed.
+ * The simulated world: machines that run the shipped core, a network, disks, administrators. One thread, virtual time;
+ * everything that happens is drawn from one seed.
+ *
+ *   world.c   engines, sessions, the network, the clock: the counterpart of engine.c, dispatch.c, session.c
+ *   meta.c    metadata on a simulated disk, through the shipped codec: meta.c, meta_maps.c, device.c
+ *   path.c    writes, reads, eviction of the primary; writes that arrive: io*.c, apply.c
+ *   sync.c    resync: sync.c, sync_target.c
+ *   fault.c   what goes wrong, what administrators and users do
+ *   check.c   the invariants, judged from outside: it knows what was acknowledged, not how the core decides
+ *   sim.c     seeds, shrinking, the command line
+ *   story.c   scenarios by name
+ *
+ * The workload touches WORLD_CELLS cells of half a granule: groups of four that lie across the border of two regions of
+ * the activity log, so that writes overlap, share granules and regions, and can be torn.
  */
 #ifndef BRAID_SIM_WORLD_H
 #define BRAID_SIM_WORLD_H
 
 #include "../../kernel/core/volume.h"
 
-
 enum {
-	WORLD_NODES_MAX = 3,
-	WORLD_BLOCKS = 12,		/* blocks that the workload touches */
-	WORLD_WRITES_MAX = 6,		/* writes in flight on a primary */
-	WORLD_APPLIES_MAX = 64,
-	WORLD_MESSAGES_MAX = 4096,
-	WORLD_OPS_MAX = 64,
+	WORLD_NODES_MAX = 5,
+	WORLD_GROUPS = 8,
+	GROUP_CELLS = 4,
+	WORLD_CELLS = WORLD_GROUPS * GROUP_CELLS,
+	CELL_BYTES = 2048,
+	WORLD_WRITES_MAX = 7,		/* requests in flight on a primary; the last one is for its own flushes */
+	WORLD_APPLIES_MAX = 96,
+	WORLD_LANES = 3,		/* lane 0 is the control lane */
+	LANE_MESSAGES_MAX = 1024,
+	WORLD_EVENTS_MAX = 256,
+	WORLD_SAVES_MAX = 32,
+	WORLD_META_BLOCKS = 52,
+	WORLD_META_WRITES = 2,
+	WORLD_BRANCHES_MAX = 256,
+	WORLD_RECORDS_MAX = 4096,
+	SECTORS_PER_BLOCK = 8,
 };
 
 #define WORLD_VOLUME_BYTES (64ull << 20)
+#define NO_BRANCH 0xffffu
+
+/* ---- network ---- */
 
 enum message_kind {
-	MESSAGE_FRAME,		/* control lane */
-	MESSAGE_WRITE,
-	MESSAGE_ACK,
+	MESSAGE_FRAME,		/* control plane */
+	MESSAGE_WRITE,		/* write, discard or zeroes */
 	MESSAGE_FLUSH,
+	MESSAGE_READ,
+	MESSAGE_READ_DATA,
+	MESSAGE_ACK,		/* of writes, flushes, resync data */
 	MESSAGE_EVICT,
-	MESSAGE_RESYNC,		/* source's content of one block */
-	MESSAGE_RESYNCED,
+	MESSAGE_RESYNC,		/* the source's content of a granule */
 };
 
 struct message {
+	struct message *next;
 	enum message_kind kind;
 	u8 frame_type;
-	union wire_body *body;
+	bool failed, fua, last;
+	union wire_body *body;	/* MESSAGE_FRAME */
+	u64 ready_us;
 	u64 id, epoch, generation_id;
-	u32 block, stamp;
+	u32 cells;		/* mask */
+	u32 stamp[GROUP_CELLS];	/* of the cells of one group, by their place in it */
 	u32 regions[16];
 	u32 nr_regions;
 };
 
-struct queue {
-	struct message *entry[WORLD_MESSAGES_MAX];
-	u32 first, nr;
+struct lane {
+	struct message *first, *last;
+	u32 nr;
+	u64 last_ready_us;
 };
 
-enum write_state {
-	WRITE_FREE,
-	WRITE_QUEUED,		/* waits for its block, the gate or the log */
-	WRITE_LOGGING,		/* sent; the local write waits for the log */
-	WRITE_LOCAL,		/* local write can happen any time */
-	WRITE_LOCAL_DONE,
+/* ---- disks ---- */
+
+struct meta_write {
+	u16 block;
+	u8 data[META_BLOCK_BYTES];
 };
 
-struct world_write {
-	enum write_state state;
-	bool flush;		/* a flush instead of a write */
-	u64 id, epoch, generation_id;
-	u32 block, stamp;
+struct disk {
+	u32 platter[WORLD_CELLS];
+	u32 cache[WORLD_CELLS];		/* what reads see; a power cut keeps any mix of both */
+	u32 bad;			/* cells that cannot be read until they are written */
+	u64 unreadable;			/* metadata blocks, until they are written */
+	bool dead;			/* every I/O fails */
+	u32 meta_fails_in;		/* the n-th metadata write from now fails, 0 none */
+	u8 meta[WORLD_META_BLOCKS][META_BLOCK_BYTES];	/* all writes are FUA */
+};
+
+enum save_kind {
+	SAVE_SUPER,
+	SAVE_RESET,
+	SAVE_EVICT,		/* end of the writer's round */
+	SAVE_EVICTED,		/* an EVICT that arrived */
+	SAVE_DRY,
+	SAVE_MARKS,		/* of resync data that arrives */
+	SAVE_ATTACH,
+	SAVE_DETACH,
+};
+
+struct save_request {
+	enum save_kind kind;
+	u32 token;
+	bool maps_first, all;
+	u8 node;
+	u64 epoch;
+	u32 regions[16];
+	u32 nr_regions;
+};
+
+enum save_phase {
+	PHASE_IDLE,
+	PHASE_FLUSH,
+	PHASE_MAPS,
+	PHASE_EVICT,
+	PHASE_LOG,
+	PHASE_LOG_WAIT,
+	PHASE_SUPER,
+	PHASE_END,
+};
+
+struct meta {
+	struct save_request queue[WORLD_SAVES_MAX];
+	u32 nr_queued;
+	struct save_request current;
+	enum save_phase phase;
+	bool failed;
+	u32 slot, entry, map_state;	/* of PHASE_MAPS */
+	bool index_wanted;
+	u64 epoch;
+	u32 tokens[WORLD_SAVES_MAX];
+	u32 nr_tokens;
+	struct meta_write pending[WORLD_META_WRITES];
+	u32 nr_pending;
+	struct ondisk_super super;	/* being written */
+	u32 super_copy, part_copy;
+	u64 part_sequence, body_sequence;
+	/* the activity log's transaction, which runs beside all that */
+	bool log_busy, log_failed;
+	u64 log_mark_id;
+	struct meta_write log_pending;
+	bool log_written;
+};
+
+/* ---- requests ---- */
+
+enum request_kind {
+	REQUEST_WRITE,
+	REQUEST_FLUSH,
+	REQUEST_READ,
+};
+
+enum request_state {
+	REQUEST_FREE,
+	REQUEST_QUEUED,		/* waits for the gate, its range or the log */
+	REQUEST_LOGGING,	/* sent; the local part waits for the log */
+	REQUEST_LOCAL,		/* the local part can happen any time */
+	REQUEST_SENT,		/* the local part is over */
+	REQUEST_REMOTE,		/* a read that a peer was asked for */
+};
+
+struct request {
+	enum request_state state;
+	enum request_kind kind;
+	bool fua, internal, ranged;
+	u8 read_node;
+	u32 failed_nodes;
+	u64 id, epoch, flush_epoch, generation_id;
+	u32 cells;
+	u32 stamp;
 	struct volume_ack ack;
-	u32 firm[WORLD_BLOCKS];	/* flush: what was acknowledged when it began */
+	u32 ok_nodes;
+	u32 regions[2], nr_regions;
+	u32 floor[WORLD_CELLS];		/* acknowledged when it was submitted */
+	u64 since_us;
 };
 
 struct apply {
-	bool used, logged, flush, resync;
-	u8 from;
-	u32 session;		/* of that peer when it arrived */
+	bool used, logged, flush, resync, ready;
+	u8 save;		/* resync data: 1 a save of the maps is wanted first, 2 it runs */
+	bool fua;
+	u8 from, lane;
+	u32 session;
 	u64 id, epoch, order, generation_id;
-	u32 block, stamp;
+	u32 cells;
+	u32 stamp[4];
+	u32 regions[2], nr_regions;
 };
 
 struct resync {
-	bool running;
+	bool running, failed, dry_posted;
 	u8 node;
-	bool block_locked[WORLD_BLOCKS];
-	bool written[WORLD_BLOCKS];	/* in the batch: equal at the target, not proven */
-	bool flushing, proof_wanted;
-	u64 flush_id;
+	u32 busy;		/* granules (even cells) whose range is held */
+	u32 equal;		/* cells known to be the same, not proven */
+	u32 proving;
+	bool proof_active, proof_here, proof_there;
+	u64 proof_id;
+	u64 id[WORLD_CELLS];
 };
 
+enum demote_phase { DEMOTE_NONE, DEMOTE_QUIET, DEMOTE_FLUSHING, DEMOTE_EVICTING, DEMOTE_RESETTING, DEMOTE_ASKED };
+
+/* ---- machines ---- */
+
 struct node {
-	bool up;		/* machine has power and the volume is attached */
+	bool powered;
+	bool attached;		/* the volume is there; only then the core's state means anything */
+	bool listed;		/* attach is over: events are posted */
+	bool detaching;
 	struct volume volume;
 	struct dirty_pool pool;
-	struct dirty_page pages[64];
-	u32 next_free[64];
-	struct dirty_entry entries[REPLICAS_MAX][4];
+	struct dirty_page pages[40];
+	u32 next_free[40];
+	struct dirty_entry entries[REPLICAS_MAX][1];
 	struct actlog_slot slots[ACTLOG_PART_REGIONS];
 	u32 hash[4096];
-	/* durable */
-	struct ondisk_super disk_super;
-	u8 disk_bits[REPLICAS_MAX][4][DIRTY_PAGE_BYTES];
-	u8 disk_state[REPLICAS_MAX][4];
-	bool disk_log[64];
-	u64 disk_written_id;
-	u32 platter[WORLD_BLOCKS];
-	u32 cache[WORLD_BLOCKS];	/* what reads see */
-	/* work of the glue */
-	struct volume_event events[256];
-	u32 nr_events;
-	struct { u32 token; bool maps_first; } saves[64];
-	u32 nr_saves;
-	bool committing, reset_wanted;
-	u32 commit_mask;
-	u64 commit_id;
-	struct world_write writes[WORLD_WRITES_MAX];
+	struct disk disk;
+	struct meta meta;
+	bool disk_failed_posted;
+	struct volume_event events[WORLD_EVENTS_MAX];
+	u32 first_event, nr_events;
+	struct request requests[WORLD_WRITES_MAX];
 	struct apply applies[WORLD_APPLIES_MAX];
+	u32 nr_applies;
 	struct resync resync[WORLD_NODES_MAX];
-	u64 next_id, next_order;
-	bool evicting;
+	u64 next_order;
+	bool round_active;
+	enum demote_phase demote;
 	bool command_pending;
+	u32 command_down;
+	bool command_force;
 	enum volume_refusal command_refusal;
-	/* sessions as this node sees them */
-	bool session[WORLD_NODES_MAX];
-	u32 session_number[WORLD_NODES_MAX];
+	u32 session[WORLD_NODES_MAX];		/* number of the open session, 0 none */
+	u32 volume_session[WORLD_NODES_MAX];	/* of the one whose PEER_UP was stepped */
+	/* what check.c knows */
+	u16 branch;		/* while primary */
+	bool yields;		/* an administrator said so in a split */
+	bool command_sure;	/* the administrator saw that nothing acknowledged is missing */
+	u64 chain_id[CHAIN_RECORDS_MAX];	/* as of the last step */
+	u64 chain_number[CHAIN_RECORDS_MAX];
+	u32 chain_members[CHAIN_RECORDS_MAX];
+	u32 chain_count;
+	bool chain_complete;	/* and not half-synced then */
+	u32 in_sync;
+};
+
+/* One line of history as the outside sees it: a writer, and whoever took over from it without force. */
+struct branch {
+	u16 parent;
+	bool yields;			/* an administrator gave it up */
+	u32 acked[WORLD_CELLS];		/* acknowledged or read, and not lost with the writer's power */
+	u32 firm[WORLD_CELLS];		/* acknowledged before a flush that completed */
+};
+
+/* A generation record, seen for the first time when its maker had it. */
+struct record {
+	u64 id;
+	u16 branch;
+	u8 maker;
+	u32 attempts, acks;		/* of writes under it; a completed flush counts as both */
+};
+
+struct knobs {
+	u32 log_slots[WORLD_NODES_MAX];	/* tiny activity logs, 0: the real size */
+	u32 latency_us, slow_us;
+	u32 fault_every;		/* steps between faults */
+	u32 workload_percent, flush_percent, read_percent;
+	bool disk_errors, meta_errors, damage, splits, replacements, early_timeouts;
 };
 
 struct world {
 	u32 nr_nodes;
+	struct knobs knobs;
 	struct node node[WORLD_NODES_MAX];
-	bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX];
-	struct queue control[WORLD_NODES_MAX][WORLD_NODES_MAX];
-	struct queue data[WORLD_NODES_MAX][WORLD_NODES_MAX];
+	bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX];	/* [from][to]: nothing passes that way */
+	bool slow[WORLD_NODES_MAX][WORLD_NODES_MAX];
+	struct lane lane[WORLD_NODES_MAX][WORLD_NODES_MAX][WORLD_LANES];
+	struct message *free_messages;
+	u64 now_us;
+	u64 chance;			/* state of the scheduler's random numbers */
+	u64 sequence;			/* ids of requests and sessions */
 	u32 next_stamp;
-	u32 acked[WORLD_BLOCKS];	/* newest acknowledged stamp */
-	u32 firm[WORLD_BLOCKS];		/* acknowledged before a flush that completed */
-	u32 maybe[WORLD_BLOCKS];	/* newest submitted */
-	bool peer_down_used;		/* by an administrator */
+	struct branch branch[WORLD_BRANCHES_MAX];
+	u32 nr_branches;
+	struct record record[WORLD_RECORDS_MAX];
+	u32 nr_records;
+	u16 record_at[2 * WORLD_RECORDS_MAX];	/* hash of ids: index + 1 */
+	bool peer_down_used;
+	bool healing;
 	u64 steps, seed;
-	u64 count_acks, count_crashes, count_cuts, count_promotes, count_resyncs, count_joins;
+	u64 core_steps, count_acks, count_reads, count_crashes, count_cuts, count_promotes, count_forced, count_resyncs,
+	    count_replaced, count_splits, count_detached, count_disk_errors, count_records, count_torn;
 };
 
-/* The one source of chance; world_init() seeds it. */
-u64 world_random(void);
-u64 world_block_offset(u32 block);
+/* ---- story.c ---- */
+
+/* Plays scenario @name, or "all". Exit status; prints `N passed, N failed`. */
+int story_main(const char *name);
+
+/* ---- world.c ---- */
+
+u64 world_random(struct world *world);
+/* 0..@limit - 1 */
+u32 world_below(struct world *world, u32 limit);
+bool world_percent(struct world *world, u32 percent);
+/* Machines that are off, with formatted disks and quiet knobs. Then world_boot() each. */
 void world_init(struct world *world, u64 seed, u32 nr_nodes);
 void world_free(struct world *world);
-/* One random thing happens. False when nothing can happen. */
+/* One random thing happens somewhere. False when nothing can happen. */
 bool world_step(struct world *world);
-void world_crash(struct world *world, u8 node);
-void world_boot(struct world *world, u8 node);
-void world_cut(struct world *world, u8 a, u8 b, bool cut);
 void world_event(struct world *world, u8 node, const struct volume_event *event);
-/* Primary, or NODE_NONE. */
+void world_event_simple(struct world *world, u8 node, enum volume_event_type type, u8 peer);
+/* A message of @from's volume to @to; the caller fills it, body included. Lost unless both are in one session. */
+struct message *world_message(struct world *world, enum message_kind kind);
+void world_message_free(struct world *world, struct message *message);
+void world_send(struct world *world, u8 from, u8 to, u32 lane, struct message *message);
+void world_end_session(struct world *world, u8 node, u8 peer);
+void world_power_cut(struct world *world, u8 node);
+/* Power, then the volume. @node is off, or on without its volume. */
+void world_boot(struct world *world, u8 node);
+void world_cut(struct world *world, u8 from, u8 to, bool cut);
+/* Primary of the lowest number, or NODE_NONE. */
 u8 world_primary(const struct world *world);
-/* Prints seed, step and the sentence, then aborts. */
+bool world_is_primary(const struct world *world, u8 node);
 void world_violation(struct world *world, const char *label, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4), noreturn));
+/* One line: what this node believes. */
+void world_describe(struct world *world, u8 node);
 void world_trace(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
+extern bool world_tracing;
+
+static inline u64 cell_offset(u32 cell)
+{
+	return ((u64)(cell / GROUP_CELLS * 2 + 1) * ACTLOG_REGION_BYTES) - GRANULE_BYTES_MIN +
+	       (u64)(cell % GROUP_CELLS) * CELL_BYTES;
+}
+
+/* Both cells of the granule that @cell is in. */
+static inline u32 granule_cells(u32 cell)
+{
+	return 3u << (cell & ~1u);
+}
+
+/* ---- meta.c ---- */
+
+void meta_format(struct world *world, u8 node, bool fresh);
+/* Reads what is on the disk. False: the metadata is refused. Then SAVE_ATTACH goes on. */
+bool meta_attach(struct world *world, u8 node);
+void meta_save(struct world *world, u8 node, const struct save_request *request);
+bool meta_step(struct world *world, u8 node);
+/* What the power cut leaves of writes that were under way. */
+void meta_torn(struct world *world, u8 node);
+void disk_failed(struct world *world, u8 node);
+void disk_flush(struct disk *disk);
+
+/* ---- path.c ---- */
+
+bool path_step(struct world *world, u8 node);
+void path_receive(struct world *world, u8 from, u8 to, u32 lane, const struct message *message);
+void path_gate(struct world *world, u8 node);
+void path_missed(struct world *world, u8 node, u8 peer);
+void path_release(struct world *world, u8 node, u8 peer);
+void path_peer_down(struct world *world, u8 node, u8 peer);
+void path_disk_failed(struct world *world, u8 node);
+bool path_busy(const struct node *n, u32 cells, const struct request *but);
+/* A new request of a user; false when there is no room. */
+bool path_submit(struct world *world, u8 node, enum request_kind kind, u32 cells, bool fua);
+bool path_internal_flush(struct world *world, u8 node);
+bool path_idle(const struct node *n);
+void path_power_cut(struct world *world, u8 node);
+void path_marks_saved(struct world *world, u8 node, bool begin);
+void path_round_ended(struct world *world, u8 node, bool ok);
+/* The device goes away: requests that never took off fail. */
+void path_fail_queued(struct world *world, u8 node);
+
+/* ---- sync.c ---- */
+
+void sync_start(struct world *world, u8 node, u8 peer);
+void sync_stop(struct world *world, u8 node, u8 peer);
+bool sync_step(struct world *world, u8 node, u8 peer);
+void sync_ack(struct world *world, u8 node, u8 from, const struct message *message);
+bool sync_holds(const struct node *n, u32 cells);
+
+/* ---- check.c ---- */
+
+u16 check_branch(const struct world *world, u8 node);
+void check_init(struct world *world);
+void check_attached(struct world *world, u8 node);
+void check_after_step(struct world *world, u8 node, enum volume_role before);
+void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp);
+void check_acked(struct world *world, u8 node, const struct request *request);
+/* An administrator ends the split: what @node wrote on its own may go. */
+void check_yields(struct world *world, u8 node);
+void check_read(struct world *world, u8 node, const struct request *request, const u32 *value);
+void check_cleared(struct world *world, u8 node, u8 peer, u32 cells);
+void check_before_power_cut(struct world *world, u8 node);
+/* At any moment: who is primary, what differs. */
+void check_now(struct world *world);
+void check_pairs(struct world *world);
+void check_claims(struct world *world);
+/* Would this node's copy lose anything acknowledged in its branch? */
+bool check_holds_everything(const struct world *world, u8 node);
+bool check_knows_newest(const struct world *world, u8 node);
+void check_content(struct world *world, u8 node, const u32 *floor, const char *label, const char *what);
+void check_equal(struct world *world, u32 nodes);
+
+/* ---- fault.c ---- */
+
+/* One action of the outside, number @index of this run: a fault, an administrator or a user. */
+void fault_action(struct world *world, u64 index);
+void fault_choose_knobs(struct world *world, u64 seed);
+/* Administrators who want everything to work again. */
+void fault_mend(struct world *world, u64 index, u32 core);
+bool fault_command(struct world *world, u8 node, enum volume_event_type type, u32 nodes, bool force);
+bool fault_demote(struct world *world, u8 node);
+bool fault_detach(struct world *world, u8 node);
+void fault_replace_disk(struct world *world, u8 node);
+void fault_workload(struct world *world, u64 chance);
 
 #endif

@@ -318,7 +318,8 @@ static void test_append_refuses(void **state)
 	(void)state;
 	assert_null(lineage_tail(&chain));
 	assert_true(lineage_valid(&chain));
-	assert_false(lineage_mark_written(&chain));
+	assert_false(lineage_mark_written(&chain, 5));
+	assert_int_equal(lineage_written_id(&chain), 0);
 	record = lineage_next(&chain, 5, 3, 1);
 	assert_int_equal(record.parent_id, 0);
 	assert_int_equal(record.number, 1);
@@ -326,9 +327,11 @@ static void test_append_refuses(void **state)
 	assert_false(lineage_append(&chain, &record));
 	h.count = 0;
 	append(&chain, &h, 5, 3, false);
-	assert_true(lineage_mark_written(&chain));
-	assert_false(lineage_mark_written(&chain));
+	assert_false(lineage_mark_written(&chain, 6));
+	assert_true(lineage_mark_written(&chain, 5));
+	assert_false(lineage_mark_written(&chain, 5));
 	append(&chain, &h, 6, 1, false);
+	assert_int_equal(lineage_written_id(&chain), 5);
 	before = chain;
 	record = lineage_next(&chain, 7, 3, 1);
 	record.parent_id = 5;

@@ -39,8 +39,10 @@ static void random_super(struct ondisk_super *s)
 	s->flags = (u32)random_u64() & (ONDISK_SYNCING | ONDISK_SPLIT | ONDISK_YIELD | ONDISK_ATTACHED);
 	s->node_id = (u8)random_below(NODES_MAX);
 	s->replicas = NODE_BIT(s->node_id) | (u32)random_below(256);
-	for (i = 0; i < REPLICAS_MAX; i++)
+	for (i = 0; i < REPLICAS_MAX; i++) {
 		s->slot_node[i] = random_u64() & 1 ? NODE_NONE : (u8)(NODES_MAX - 1 - i);
+		s->slot_replica[i] = random_u64();
+	}
 	s->split_peer = (s->node_id + 1) % NODES_MAX;
 	s->split_id = random_u64() | 1;
 	s->split_ancestor_id = random_u64();
@@ -287,7 +289,7 @@ static void test_features(void **state)
 	assert_int_equal(ondisk_super_decode(block, 1, &found), ONDISK_INCOMPATIBLE);
 	random_super(&super);
 	ondisk_super_encode(&super, 1, block);
-	block[300] = 1;
+	block[424] = 1;
 	reseal(block);
 	assert_int_equal(ondisk_super_decode(block, 1, &found), ONDISK_BAD_FIELD);
 	/* Under an unknown compat feature the reserved space may be in use. */

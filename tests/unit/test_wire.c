@@ -250,7 +250,7 @@ static void random_agreement(u8 type, union wire_body *body)
 		body->record.volume_id = random_u64() | 1;
 		body->record.serial = (u32)random_u64();
 		body->record.parent_written = random_u64() & 1;
-		random_generation(&body->record.record, random_u64() & ~1ull, random_u64());
+		random_generation(&body->record.record, random_u64() & ~1ull, random_u64() >> 2);
 	} else if (type == WIRE_RECORD_ACK) {
 		body->record_ack.volume_id = random_u64() | 1;
 		body->record_ack.serial = (u32)random_u64();

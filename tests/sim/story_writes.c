@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Plays of group W: order and durability of writes, flushes and reads [W].
+ */
+#include "story.h"
+
+static u32 lane_of(struct ticket ticket)
+{
+	return 1 + (u32)(request_of(ticket)->id % (WORLD_LANES - 1));
+}
+
+static bool took_off(struct ticket ticket)
+{
+	return request_of(ticket)->state > REQUEST_QUEUED;
+}
+
+static u32 held_by(u8 node, u32 number)
+{
+	return stage.node[node].disk.cache[number];
+}
+
+/* A write is held up, one that overlaps waits for it, a flush comes after both: it stands for neither. */
+static void flush_beside_a_held_write(void)
+{
+	struct ticket held, waiting, flush;
+	u32 steps = choice(300);
+
+	promote(0);
+	write_everything(0);
+	flush_done(0);
+	held = write_begins(0, group(1));
+	until(took_off(held));
+	hold(1, 0, 1u << lane_of(held), ANY);
+	waiting = write_begins(0, group(1));
+	flush = flush_begins(0);
+	throughout(100 + steps, over(held) || request_of(waiting)->state == REQUEST_QUEUED);
+	must(!acked(waiting) || acked(held));
+	power_cut(0);
+	power_cut(1);
+	boot(1);
+	boot(0);
+	settle();
+	promote((u8)choice(2));
+	(void)flush;
+}
+
+static void quiet_before_drained(void)
+{
+	struct node *n = &stage.node[0];
+	struct ticket first, second;
+
+	promote(0);
+	until(together(3));
+	hold_kind(1, 0, MESSAGE_ACK);
+	first = write_begins(0, group(1));
+	until(took_off(first));
+	n->command_pending = true;	/* a demotion that begins beside work */
+	n->demote = DEMOTE_QUIET;
+	volume_quiesce(&n->volume);
+	second = write_begins(0, group(2));
+	throughout(300, world_is_primary(&stage, 0) && !over(first) && (!took_off(second) || n->demote == DEMOTE_NONE));
+	release_all();
+	until(over(first) && over(second));
+	must(acked(first) && acked(second));
+	until(n->demote == DEMOTE_NONE);
+	demote(0);
+	promote(1);
+	settle();
+}
+
+static void both_lose_power(void)
+{
+	u8 first = (u8)choice(2);
+	u32 i;
+
+	promote(0);
+	write_everything(0);
+	flush_done(0);
+	for (i = 0; i < 5; i++)
+		if (choice(4))
+			write_begins(0, group(choice(WORLD_GROUPS)));
+		else
+			flush_begins(0);
+	pass(choice(200));
+	power_cut(first);
+	power_cut(1 - first);
+	boot((u8)choice(2));
+	for (i = 0; i < 2; i++)
+		boot((u8)i);
+	settle();
+	promote((u8)choice(2));	/* what a flush covered is there: checked by the promotion */
+	settle();
+}
+
+static void overlapping_writes(void)
+{
+	struct ticket tickets[6];
+	u32 i, round;
+
+	promote(0);
+	for (round = 0; round < 4; round++) {
+		u32 base = choice(WORLD_GROUPS) * GROUP_CELLS;
+
+		hold(0, 1, 1u << (1 + choice(2)), ANY);
+		for (i = 0; i < 6; i++)
+			tickets[i] = write_begins(0, (1 + choice(15)) << base);
+		pass(choice(300));
+		release_all();
+		for (i = 0; i < 6; i++)
+			until(over(tickets[i]));
+		tickets[0] = read_begins(0, group(base / GROUP_CELLS));
+		until(over(tickets[0]));
+	}
+	settle();
+}
+
+static void secondary_write_error(void)
+{
+	struct ticket ticket;
+
+	promote(0);
+	write_everything(0);
+	ticket = write_begins(0, group(2));
+	until(took_off(ticket));
+	disk_dies(1);
+	until(over(ticket));
+	must(acked(ticket));
+	write_done(0, group(3));
+	must(!(tail(0)->members & NODE_BIT(1)) && is_dirty(0, 1, group(3)));
+	disk_recovers(1);
+	settle();
+}
+
+static void answer_after_the_end(void)
+{
+	struct ticket ticket;
+
+	promote(0);
+	write_everything(0);
+	until(together(3));
+	hold_kind(1, 0, MESSAGE_ACK);
+	ticket = write_begins(0, group(2));
+	until(next_kind(1, 0, MESSAGE_ACK));
+	world_event_simple(&stage, 0, VOLUME_EVENT_PEER_IO_FAILED, 1);
+	until(over(ticket) && stage.node[0].volume.in_flight == 0);
+	must(acked(ticket) && tail(0)->members == NODE_BIT(0));
+	release_all();
+	write_done(0, group(2));
+	settle();
+}
+
+static void lanes_out_of_order(void)
+{
+	struct ticket slow, fast, same, flush;
+
+	promote(0);
+	until(together(3));
+	slow = write_begins(0, group(1));
+	until(took_off(slow) || over(slow));
+	if (!over(slow))
+		hold(0, 1, 1u << lane_of(slow), ANY);
+	fast = write_begins(0, group(2));
+	same = write_begins(0, group(1));
+	flush = flush_begins(0);
+	pass(300);
+	must(!acked(same) || acked(slow));
+	release_all();
+	until(over(slow) && over(fast) && over(same) && over(flush));
+	must(acked(slow) && acked(fast) && acked(same) && acked(flush));
+	must(held_by(1, GROUP_CELLS) == request_of(same)->stamp);
+	settle();
+}
+
+static void read_error(void)
+{
+	struct ticket ticket;
+	u64 reads;
+
+	promote(0);
+	write_everything(0);
+	until(together(3));
+	reads = stage.count_reads;
+	stage.node[0].disk.bad = group(2);
+	ticket = read_begins(0, group(2));
+	until(over(ticket));
+	must(stage.count_reads == reads + 1 && !stage.node[0].disk.bad && !disk_is_given_up(0));
+	cut(0, 1);
+	write_done(0, group(3));
+	stage.node[0].disk.bad = group(2);
+	ticket = read_begins(0, group(2));
+	until(over(ticket));		/* with an error: nobody else has it */
+	must(stage.count_reads == reads + 1 && !disk_is_given_up(0));
+	write_done(0, group(2));
+	must(!stage.node[0].disk.bad);
+	settle();
+}
+
+static void not_from_a_target(void)
+{
+	struct ticket ticket;
+	u64 reads;
+
+	promote(0);
+	write_everything(0);
+	cut(0, 1);
+	write_everything(0);
+	hold_kind(0, 1, MESSAGE_RESYNC);
+	heal(0, 1);
+	until(in_stream(0, 1) && relation(1, 0) == VOLUME_SOURCE);
+	stage.node[0].disk.bad = group(2);
+	reads = stage.count_reads;
+	ticket = read_begins(0, group(2));
+	until(over(ticket));
+	must(stage.count_reads == reads);
+	release_all();
+	write_done(0, group(2));
+	settle();
+}
+
+static void frozen_writes_complete_once(void)
+{
+	struct ticket tickets[4];
+	u32 i;
+
+	promote(0);
+	write_everything(0);
+	until(together(3));
+	hold_kind(1, 0, MESSAGE_ACK);
+	for (i = 0; i < 4; i++)
+		tickets[i] = write_begins(0, group(i));
+	for (i = 0; i < 4; i++)
+		until(took_off(tickets[i]));
+	hold(0, 2, LANE_CONTROL, WIRE_RECORD);
+	cut_now(0, 1);
+	cut_now(1, 2);
+	until(next_frame(0, 2, WIRE_RECORD));
+	throughout(200, !over(tickets[0]) && !over(tickets[1]) && !over(tickets[2]) && !over(tickets[3]));
+	release_all();
+	for (i = 0; i < 4; i++) {
+		until(over(tickets[i]));
+		must(acked(tickets[i]));
+	}
+	until(quiet(0));
+	must(!stage.node[0].volume.in_flight);
+	must(!volume_peer_const(&stage.node[0].volume, 1)->acks_pending);
+	settle();
+}
+
+/* The same, and the writer loses power before the record is agreed: nothing of it was promised. */
+static void frozen_writes_and_power(void)
+{
+	struct ticket ticket;
+
+	promote(0);
+	write_everything(0);
+	flush_done(0);
+	hold_kind(1, 0, MESSAGE_ACK);
+	ticket = write_begins(0, group(1));
+	until(took_off(ticket));
+	hold(2, 0, LANE_CONTROL, WIRE_RECORD_ACK);
+	cut_now(0, 1);
+	until(next_frame(2, 0, WIRE_RECORD_ACK));
+	must(!over(ticket));
+	power_cut(0);
+	release_all();
+	rejoin(0);
+	rejoin(1);
+	until(!is_up(1, 0) && !is_up(2, 0));
+	promote_peer_down(2, NODE_BIT(0) | NODE_BIT(1));
+	write_done(2, group(3));
+	boot(0);
+	settle();
+}
+
+/* The region is in use again, by a write that no flush covers, when word of its eviction arrives: it stays in the log. */
+static void late_eviction(void)
+{
+	struct ticket full, again;
+
+	small_log(0, 4);
+	until(together(7));
+	promote(0);
+	hold_kind(0, 1, MESSAGE_EVICT);
+	hold_kind(0, 2, MESSAGE_EVICT);
+	write_done(0, group(0));
+	write_done(0, group(1));
+	full = write_begins(0, group(2));
+	until(next_kind(0, 1, MESSAGE_EVICT) && next_kind(0, 2, MESSAGE_EVICT));
+	again = write_begins(0, group(0));
+	pass(400);
+	release_all();
+	until(over(full) && over(again) && !next_kind(0, 1, MESSAGE_EVICT) && !next_kind(0, 2, MESSAGE_EVICT));
+	pass(choice(200));
+	power_cut(0);
+	power_cut(1);
+	boot(1);
+	until(together(6));
+	boot(0);
+	settle();
+}
+
+static const struct story stories[] = {
+	{ "W1-flush-beside-a-held-write", 2, "W5 I1", "a flush stands for acknowledged writes, not for one that is held up",
+	  flush_beside_a_held_write, NULL },
+	{ "W5-quiet-before-drained", 2, "W4 I14", "a demotion that begins beside work waits until all of it has ended",
+	  quiet_before_drained, NULL },
+	{ "W6-both-lose-power", 2, "W5 W6 I1", "both lose power and caches at once: what a flush covered is there", both_lose_power,
+	  NULL },
+	{ "W6-late-eviction", 3, "W6 I5", "word of an eviction arrives when the region is in use again", late_eviction, NULL },
+	{ "W7-overlapping-writes", 2, "W1 I3", "writes that overlap, on lanes of different speed", overlapping_writes, NULL },
+	{ "W8-secondary-write-error", 2, "W4 D1", "a secondary fails a write: it is out and marked before the write completes",
+	  secondary_write_error, NULL },
+	{ "W9-answer-after-the-end", 2, "W4 I14", "a write was given up for a peer whose answer comes later", answer_after_the_end,
+	  NULL },
+	{ "W10-lanes-out-of-order", 2, "W1 W5", "one lane is late, the other is not", lanes_out_of_order, NULL },
+	{ "W11-read-error", 2, "W7", "a bad block is read from the peer and written again; without a peer the read fails alone",
+	  read_error, NULL },
+	{ "W11-not-from-a-target", 2, "I2 W7", "a read error is not repaired from a replica that is being resynced",
+	  not_from_a_target, NULL },
+	{ "W12-frozen-writes", 3, "W4 G3 I14", "writes that wait for a record complete exactly once", frozen_writes_complete_once,
+	  NULL },
+	{ "W12-frozen-and-power", 3, "W4 G3 I1", "writes wait for a record, and their writer loses power", frozen_writes_and_power,
+	  NULL },
+};
+
+STORY_TABLE(stories)

@@ -1,0 +1,517 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Administrators' commands, one refusal after the other: each says why and changes nothing [G4] [G7] [G8] [I12] [I19].
+ */
+#include "volume_bed.h"
+
+/* ---- promotion ---- */
+
+static void refused_promotion(bool force, u32 peer_down, enum volume_refusal refusal, u32 nodes)
+{
+	u32 serial = volume->facts_serial;
+
+	post_promote(force, peer_down);
+	expect_done(refusal, nodes);
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+	assert_int_equal(volume->facts_serial, serial);
+	assert_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+	assert_null(wanted(VOLUME_DO_SEND, NODE_NONE));
+}
+
+static void test_promote_wants_a_complete_replica_G4(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY), alone = chain_of(NODE_BIT(ME)), none = { 0 };
+
+	(void)state;
+	bed_attach(&alone, NODE_BIT(ME));
+	refused_promotion(false, 0, VOLUME_REFUSED_BUSY, 0);		/* not online */
+	post_node(VOLUME_EVENT_ONLINE, NODE_NONE);
+	volume->super.flags |= ONDISK_SYNCING;
+	refused_promotion(false, 0, VOLUME_REFUSED_SYNCING, 0);
+	volume->super.flags &= ~ONDISK_SYNCING;
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	refused_promotion(false, 0, VOLUME_REFUSED_NO_DISK, 0);
+	refused_promotion(true, 0, VOLUME_REFUSED_NO_DISK, 0);
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	assert_int_equal(bed.actions.nr, 0);				/* it failed once */
+
+	bed_start(&none, NODE_BIT(ME));
+	refused_promotion(true, 0, VOLUME_REFUSED_STALE, 0);		/* it holds nothing at all */
+	chain = chain_of(NODE_BIT(LOW) | NODE_BIT(HIGH));
+	bed_start(&chain, EVERYBODY);
+	refused_promotion(false, ~0u, VOLUME_REFUSED_STALE, 0);		/* not a member */
+}
+
+static void test_promote_wants_every_member_G8(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY);
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	refused_promotion(false, 0, VOLUME_REFUSED_UNREACHABLE, NODE_BIT(LOW) | NODE_BIT(HIGH));
+	refused_promotion(false, NODE_BIT(LOW), VOLUME_REFUSED_UNREACHABLE, NODE_BIT(HIGH));
+	post_node(VOLUME_EVENT_PEER_UP, HIGH);				/* a session is no answer */
+	refused_promotion(false, NODE_BIT(LOW), VOLUME_REFUSED_UNREACHABLE, NODE_BIT(HIGH));
+	post_promote(false, NODE_BIT(LOW) | NODE_BIT(HIGH));
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->role, VOLUME_PRIMARY);
+	post_promote(false, 0);
+	expect_done(VOLUME_OK, 0);					/* it is already */
+}
+
+static void test_promote_looks_at_the_peers_I12(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY), longer = chain;
+
+	(void)state;
+	chain_add(&longer, 2, NODE_BIT(HIGH), HIGH, true);
+	bed_start(&chain, EVERYBODY);
+	post_node(VOLUME_EVENT_PEER_UP, HIGH);
+	greet(HIGH, &chain, 0);
+	refused_promotion(false, NODE_BIT(LOW), VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));	/* no common verdict yet */
+	agree(HIGH);
+	greet(HIGH, &chain, WIRE_GREET_PRIMARY | WIRE_GREET_IN_SYNC);
+	agree(HIGH);
+	assert_int_equal(volume->primary, HIGH);
+	refused_promotion(false, NODE_BIT(LOW), VOLUME_REFUSED_PEER_PRIMARY, NODE_BIT(HIGH));
+	refused_promotion(true, NODE_BIT(LOW), VOLUME_REFUSED_PEER_PRIMARY, NODE_BIT(HIGH));
+
+	bed_start(&chain, EVERYBODY);
+	post_node(VOLUME_EVENT_PEER_UP, LOW);
+	greet_with(LOW, facts_of(LOW, &longer, WIRE_GREET_SYNCING));		/* ahead, and no source */
+	agree_all();
+	expect_relation(LOW, VOLUME_WAITING);
+	refused_promotion(false, ~0u, VOLUME_REFUSED_STALE, NODE_BIT(LOW));
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	meet(HIGH, &longer, 0);
+	expect_relation(HIGH, VOLUME_SOURCE_ASKED);
+	agree_all();
+	refused_promotion(false, ~0u, VOLUME_REFUSED_STALE, NODE_BIT(HIGH));
+}
+
+static void test_promote_waits_for_the_resync(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY);
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	meet(LOW, &chain, WIRE_GREET_DIRTY);		/* of two equals the lower node is the source */
+	expect_relation(LOW, VOLUME_SOURCE_ASKED);
+	agree_all();
+	refused_promotion(false, NODE_BIT(HIGH), VOLUME_REFUSED_BUSY, NODE_BIT(LOW));
+	post_promote(true, 0);				/* by force it does not wait */
+	answer_promotion(LOW, true, VOLUME_OK);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->sync_source, NODE_NONE);
+	expect_relation(LOW, VOLUME_GREETING);
+}
+
+static void test_promotion_hears_every_answer_I12(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	assert_int_equal(bed.actions.nr, 0);				/* nothing to cancel */
+	post_promote(false, 0);
+	assert_non_null(sent(LOW, WIRE_PROMOTE_ASK));
+	assert_non_null(sent(HIGH, WIRE_PROMOTE_ASK));
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	refused_promotion(false, 0, VOLUME_REFUSED_BUSY, 0);		/* one at a time */
+	answer_promotion(LOW, true, VOLUME_OK);
+	answer_promotion(LOW, true, VOLUME_OK);				/* once is enough, twice is not two */
+	assert_int_equal(volume->command.waiting, NODE_BIT(HIGH));
+	answer_promotion(HIGH, true, VOLUME_OK);
+	expect_done(VOLUME_OK, 0);
+
+	bed_in_sync();
+	post_promote(false, 0);
+	memset(&bed.body, 0, sizeof(bed.body));
+	bed.body.promote.serial = volume->command.serial - 1;		/* of a promotion before */
+	bed.body.promote.granted = 1;
+	post_frame(HIGH, WIRE_PROMOTE_ANSWER);
+	assert_int_equal(volume->command.waiting, NODE_BIT(LOW) | NODE_BIT(HIGH));
+	answer_promotion(LOW, false, VOLUME_REFUSED_PEER_PRIMARY);
+	expect_done(VOLUME_REFUSED_PEER_PRIMARY, NODE_BIT(LOW));
+	assert_non_null(sent(HIGH, WIRE_GREET));			/* ends what was granted */
+	answer_promotion(HIGH, true, VOLUME_OK);
+	assert_int_equal(bed.actions.nr, 0);
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+	agree_all();
+	post_promote(false, 0);
+	answer_promotion(HIGH, false, VOLUME_OK);			/* no reason given */
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
+}
+
+static void test_promotion_ends_early(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	post_promote(false, 0);
+	answer_promotion(LOW, true, VOLUME_OK);
+	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
+	assert_non_null(sent(LOW, WIRE_GREET));
+	agree_all();
+	post_promote(false, 0);
+	answer_promotion(LOW, true, VOLUME_OK);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);				/* its answer stands */
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);			/* what it would have said nobody knows */
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+
+	bed_in_sync();
+	post_promote(false, 0);
+	answer_promotion(HIGH, true, VOLUME_OK);
+	greet(HIGH, &volume->super.chain, WIRE_GREET_PRIMARY | WIRE_GREET_IN_SYNC);	/* changed its mind */
+	agree_all();
+	answer_promotion(LOW, true, VOLUME_OK);
+	expect_done(VOLUME_REFUSED_PEER_PRIMARY, NODE_BIT(HIGH));
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+}
+
+static void test_force_begins_its_own_history_I10(void **state)
+{
+	struct chain others = chain_of(NODE_BIT(LOW) | NODE_BIT(HIGH)), mixed = chain_of(EVERYBODY);
+
+	(void)state;
+	bed_start(&others, EVERYBODY);
+	volume->super.flags |= ONDISK_SYNCING;
+	volume->super.chain.trimmed = true;
+	post_promote(true, 0);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->super.flags & ONDISK_SYNCING, 0);
+	assert_int_equal(volume->super.chain.count, 1);
+	assert_int_equal(volume->super.chain.record[0].members, NODE_BIT(ME));
+	assert_int_equal(volume->super.chain.record[0].id, bed.random);
+	assert_true(lineage_valid(&volume->super.chain));
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
+
+	chain_add(&mixed, 2, NODE_BIT(LOW) | NODE_BIT(HIGH), LOW, true);
+	bed_start(&mixed, EVERYBODY);
+	post_promote(true, 0);
+	assert_int_equal(lineage_tail(&volume->super.chain)->id, 1);	/* back to where it was a member */
+
+	bed_in_sync();							/* and a peer that knows better is overruled */
+	post_promote(true, 0);
+	answer_promotion(LOW, false, VOLUME_REFUSED_STALE);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	answer_promotion(HIGH, true, VOLUME_OK);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->role, VOLUME_PRIMARY);
+}
+
+/* [W6] What this node writes must be younger than what the log has seen of the former writer. */
+static void test_epochs_of_a_new_primary_W6(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	assert_int_equal(actlog_get(&volume->log, 3, 1), ACTLOG_WAIT);
+	volume->log.slots[actlog_next(&volume->log, 0, &(u32){ 0 })].epoch = 41;
+	post_promote(false, 0);
+	answer_promotion(LOW, true, VOLUME_OK);
+	answer_promotion(HIGH, true, VOLUME_OK);
+	assert_int_equal(volume->log.epoch, 42);
+}
+
+/* ---- another one's promotion ---- */
+
+/* What is said to @node's question. */
+static enum volume_refusal ask(u8 node, u32 serial)
+{
+	const struct volume_action *answer;
+
+	memset(&bed.body, 0, sizeof(bed.body));
+	bed.body.promote.serial = serial;
+	post_frame(node, WIRE_PROMOTE_ASK);
+	answer = sent(node, WIRE_PROMOTE_ANSWER);
+	assert_non_null(answer);
+	assert_int_equal(answer->frame.serial, serial);
+	assert_int_equal(answer->frame.ok, answer->frame.why == VOLUME_OK);
+	volume_fill(volume, answer, &bed.body);
+	assert_int_equal(bed.body.promote.granted, answer->frame.ok);
+	return (enum volume_refusal)answer->frame.why;
+}
+
+static void test_grants_one_at_a_time_I12(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	assert_int_equal(ask(HIGH, 7), VOLUME_OK);
+	assert_int_equal(ask(LOW, 8), VOLUME_REFUSED_BUSY);
+	refused_promotion(false, 0, VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));	/* nor this node's own */
+	greet(HIGH, &volume->super.chain, WIRE_GREET_IN_SYNC);			/* ends it */
+	agree_all();
+	assert_int_equal(ask(LOW, 9), VOLUME_OK);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);					/* so does the end of the session */
+	assert_int_equal(ask(HIGH, 10), VOLUME_OK);
+
+	bed_in_sync();
+	post_promote(false, 0);
+	assert_int_equal(ask(HIGH, 1), VOLUME_REFUSED_BUSY);			/* the lower node goes on */
+	assert_int_equal(ask(LOW, 2), VOLUME_OK);
+}
+
+static void test_refuses_beside_a_primary_I12(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY), mine = chain, theirs = chain;
+
+	(void)state;
+	bed_primary();
+	assert_int_equal(ask(LOW, 1), VOLUME_REFUSED_PEER_PRIMARY);
+
+	bed_in_sync();
+	greet(HIGH, &chain, WIRE_GREET_PRIMARY | WIRE_GREET_IN_SYNC);
+	agree_all();
+	assert_int_equal(ask(LOW, 1), VOLUME_REFUSED_PEER_PRIMARY);	/* of HIGH this node knows */
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	post_node(VOLUME_EVENT_PEER_UP, LOW);
+	assert_int_equal(ask(LOW, 2), VOLUME_OK);	/* who has not greeted is of no known history: HIGH refuses */
+
+	chain_add(&mine, 2, NODE_BIT(ME) | NODE_BIT(HIGH), HIGH, true);
+	chain_add(&theirs, 3, NODE_BIT(LOW), LOW, true);
+	bed_start(&mine, EVERYBODY);
+	meet(HIGH, &mine, WIRE_GREET_PRIMARY);
+	meet(LOW, &theirs, 0);
+	agree_all();
+	expect_relation(LOW, VOLUME_SPLIT);
+	assert_int_equal(volume->primary, HIGH);
+	assert_int_equal(ask(LOW, 1), VOLUME_OK);			/* on its side of the split it may [G7] */
+}
+
+static void test_refuses_whom_a_record_left_out_G4(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY), longer = chain;
+
+	(void)state;
+	chain_add(&longer, 2, NODE_BIT(ME) | NODE_BIT(HIGH), NODE_NONE, true);
+	bed_start(&longer, EVERYBODY);
+	meet(LOW, &chain, 0);
+	assert_int_equal(peer_of(LOW)->verdict, LINEAGE_I_AM_AHEAD);
+	assert_int_equal(ask(LOW, 1), VOLUME_REFUSED_STALE);
+	meet(HIGH, &longer, 0);
+	assert_int_equal(ask(HIGH, 1), VOLUME_OK);
+}
+
+static void test_demote(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_OK, 0);
+	assert_null(wanted(VOLUME_DO_CHANGED, NODE_NONE));
+	bed_writing();
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+	assert_int_equal(volume->primary, NODE_NONE);
+	assert_non_null(sent(LOW, WIRE_GREET));
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
+}
+
+/* ---- the end of a split ---- */
+
+static void post_resolve(u64 id, u8 winner)
+{
+	post((struct volume_event){ .type = VOLUME_EVENT_RESOLVE, .value = id, .node = winner });
+}
+
+static void refused_resolve(u64 id, u8 winner, enum volume_refusal refusal)
+{
+	u32 flags = volume->super.flags;
+
+	post_resolve(id, winner);
+	expect_done(refusal, NODE_BIT(volume->super.split_peer % NODES_MAX));
+	assert_int_equal(volume->super.flags, flags);
+	assert_null(wanted(VOLUME_DO_SEND, NODE_NONE));
+	assert_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+}
+
+/* This node alone and LOW and HIGH together went on after the ancestor; LOW is known to be @flags. */
+static void bed_split(u32 flags)
+{
+	struct chain mine = chain_of(EVERYBODY), theirs = mine;
+
+	chain_add(&mine, 2, NODE_BIT(ME), ME, true);
+	chain_add(&theirs, 3, NODE_BIT(LOW) | NODE_BIT(HIGH), LOW, true);
+	bed_start(&mine, EVERYBODY);
+	meet(LOW, &theirs, flags);
+	agree_all();
+	expect_relation(LOW, VOLUME_SPLIT);
+	assert_int_equal(volume->super.split_peer, LOW);
+	assert_int_equal(volume->super.split_ancestor_id, 1);
+	assert_true(volume->super.split_id == lineage_split_id(&mine, &theirs));
+}
+
+static void test_resolve_names_the_right_split_G7(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	refused_resolve(1, LOW, VOLUME_REFUSED_NO_SPLIT);
+	bed_split(0);
+	refused_resolve(volume->super.split_id + 1, LOW, VOLUME_REFUSED_OTHER_SPLIT);
+	refused_resolve(volume->super.split_id, HIGH, VOLUME_REFUSED_OTHER_SPLIT);	/* not met */
+	refused_resolve(volume->super.split_id, THIRD, VOLUME_REFUSED_OTHER_SPLIT);	/* not known at all */
+	post_node(VOLUME_EVENT_PEER_UP, HIGH);
+	refused_resolve(volume->super.split_id, HIGH, VOLUME_REFUSED_OTHER_SPLIT);	/* has not said where it stands */
+	greet(HIGH, &peer_of(LOW)->facts.chain, 0);
+	agree_all();
+	expect_relation(HIGH, VOLUME_SPLIT);
+	assert_int_equal(volume->super.split_peer, LOW);
+	post_resolve(volume->super.split_id, HIGH);					/* as good as LOW */
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	assert_true(volume->super.flags & ONDISK_YIELD);
+	post_saved(true);
+	expect_done(VOLUME_OK, 0);
+}
+
+static void test_resolve_against_this_side_G7(void **state)
+{
+	(void)state;
+	bed_split(0);
+	post_resolve(volume->super.split_id, LOW);
+	assert_true(volume->super.flags & ONDISK_YIELD);
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
+	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_BUSY);
+	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);		/* that is another command */
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);				/* nor does it hang on the peer */
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	post_saved(false);
+	expect_done(VOLUME_REFUSED_META, 0);
+
+	bed_split(0);
+	post_promote(false, NODE_BIT(HIGH));
+	answer_promotion(LOW, true, VOLUME_OK);
+	expect_done(VOLUME_OK, 0);
+	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_IS_PRIMARY);
+}
+
+static void test_resolve_for_this_side_G7(void **state)
+{
+	const struct volume_action *action;
+
+	(void)state;
+	bed_split(WIRE_GREET_PRIMARY);
+	refused_resolve(volume->super.split_id, ME, VOLUME_REFUSED_IS_PRIMARY);
+	bed_split(0);
+	meet(HIGH, &peer_of(LOW)->facts.chain, 0);
+	agree_all();
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	post_resolve(volume->super.split_id, ME);			/* whoever is there has to hear it */
+	expect_done(VOLUME_OK, 0);
+	assert_null(sent(LOW, WIRE_RESOLVE));
+	action = sent(HIGH, WIRE_RESOLVE);
+	assert_non_null(action);
+	volume_fill(volume, action, &bed.body);
+	assert_true(bed.body.volume.value == volume->super.split_id);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	refused_resolve(volume->super.split_id, ME, VOLUME_REFUSED_UNREACHABLE);
+}
+
+static void test_told_to_yield_G7(void **state)
+{
+	(void)state;
+	bed_in_sync();
+	post_value(LOW, WIRE_RESOLVE, 1);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);	/* no split here */
+	bed_split(0);
+	post_value(LOW, WIRE_RESOLVE, volume->super.split_id + 1);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);	/* another one */
+	post_promote(false, NODE_BIT(HIGH));
+	post_value(LOW, WIRE_RESOLVE, volume->super.split_id);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);	/* this node may be primary in a moment */
+	answer_promotion(LOW, true, VOLUME_OK);
+	post_value(LOW, WIRE_RESOLVE, volume->super.split_id);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);	/* a primary never yields */
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	post_value(LOW, WIRE_RESOLVE, volume->super.split_id);
+	assert_true(volume->super.flags & ONDISK_YIELD);
+	assert_non_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+	assert_non_null(sent(LOW, WIRE_GREET));
+	post_saved(true);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));		/* nobody here asked for it */
+}
+
+/* ---- replicas that are gone for good ---- */
+
+static void test_forget_in_every_state_G8(void **state)
+{
+	struct chain chain = chain_of(NODE_BIT(ME) | NODE_BIT(LOW));
+	u32 slot;
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	post_node(VOLUME_EVENT_FORGET, THIRD);
+	expect_done(VOLUME_OK, 0);					/* never known */
+	assert_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+	post_node(VOLUME_EVENT_FORGET, LOW);
+	expect_done(VOLUME_REFUSED_MEMBER, NODE_BIT(LOW));		/* it may hold what nobody else does */
+	meet(HIGH, &chain, 0);
+	post_node(VOLUME_EVENT_FORGET, HIGH);
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));		/* obviously not gone */
+	meet(LOW, &chain, 0);
+	post_node(VOLUME_EVENT_FORGET, LOW);
+	expect_done(VOLUME_REFUSED_MEMBER, NODE_BIT(LOW));
+	assert_int_equal(volume->super.replicas, EVERYBODY);
+
+	post_value(HIGH, WIRE_VOLUME_GONE, 0);
+	expect_relation(HIGH, VOLUME_ABSENT);
+	slot = (u32)(peer_of(HIGH) - volume->peer);
+	dirty_mark_all(&volume->peer[slot].map);
+	volume->super.reconcile |= NODE_BIT(HIGH);
+	post_node(VOLUME_EVENT_FORGET, HIGH);
+	expect_done(VOLUME_OK, 0);
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
+	assert_int_equal(volume->super.replicas, NODE_BIT(ME) | NODE_BIT(LOW));
+	assert_int_equal(volume->super.reconcile & NODE_BIT(HIGH), 0);
+	assert_int_equal(volume->super.slot_node[slot], NODE_NONE);
+	assert_int_equal(volume->super.slot_replica[slot], 0);
+	assert_int_equal(volume->peer[slot].map.nr_set, 0);
+	expect_relation(HIGH, VOLUME_ABSENT);				/* its node is still there */
+	greet(HIGH, &chain, 0);						/* and its replica: met for the first time */
+	assert_int_equal(volume->super.replicas, EVERYBODY);
+	assert_true(peer_of(HIGH)->map.nr_set == peer_of(HIGH)->map.nr_granules);
+}
+
+static void test_forget_frees_the_slot(void **state)
+{
+	struct chain chain = chain_of(NODE_BIT(ME) | NODE_BIT(LOW));
+	struct volume_peer *peer;
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	peer = peer_of(HIGH);
+	post_node(VOLUME_EVENT_FORGET, HIGH);
+	expect_done(VOLUME_OK, 0);
+	assert_null(volume_peer(volume, HIGH));
+	post_node(VOLUME_EVENT_PEER_UP, THIRD);
+	assert_ptr_equal(peer_of(THIRD), peer);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_promote_wants_a_complete_replica_G4),
+		cmocka_unit_test(test_promote_wants_every_member_G8),
+		cmocka_unit_test(test_promote_looks_at_the_peers_I12),
+		cmocka_unit_test(test_promote_waits_for_the_resync),
+		cmocka_unit_test(test_promotion_hears_every_answer_I12),
+		cmocka_unit_test(test_promotion_ends_early),
+		cmocka_unit_test(test_force_begins_its_own_history_I10),
+		cmocka_unit_test(test_epochs_of_a_new_primary_W6),
+		cmocka_unit_test(test_grants_one_at_a_time_I12),
+		cmocka_unit_test(test_refuses_beside_a_primary_I12),
+		cmocka_unit_test(test_refuses_whom_a_record_left_out_G4),
+		cmocka_unit_test(test_demote),
+		cmocka_unit_test(test_resolve_names_the_right_split_G7),
+		cmocka_unit_test(test_resolve_against_this_side_G7),
+		cmocka_unit_test(test_resolve_for_this_side_G7),
+		cmocka_unit_test(test_told_to_yield_G7),
+		cmocka_unit_test(test_forget_in_every_state_G8),
+		cmocka_unit_test(test_forget_frees_the_slot),
+	};
+
+	return cmocka_run_group_tests_name("volume_command", tests, NULL, NULL);
+}
