@@ -17,7 +17,9 @@ kernels := $(KVER)
 kbuild_flags := CONFIG_DEBUG_INFO_BTF_MODULES=
 root := $(shell test "$$(id -u)" = 0 && test -e /etc/debian_version && echo yes)
 
-.PHONY: all help modules command install uninstall check check-build check-unit check-core check-vm check-vm-all demo lab packages sparse clean
+.PHONY: all help modules command install uninstall check check-host check-guests check-build check-unit check-core check-sim \
+	check-crash check-fuzz check-explore check-model check-mutants check-uml check-vm check-vm-all sim mutants coverage soak \
+	demo lab packages sparse clean
 
 all: modules command
 
@@ -25,8 +27,12 @@ help:
 	@echo 'make [KVER=RELEASE]     module for the running kernel (else for all supported headers) and command'
 	@echo 'make modules KDIR=DIR   module for the kernel whose headers or build are in DIR'
 	@echo 'make install            module, command, manual pages, units, completion [DESTDIR= prefix=]'
-	@echo 'make check              unit tests, simulator, purity of the core, virtual machines'
-	@echo 'make check-unit | check-core | check-vm [RUN="NAME ..."] | demo | lab | sparse | clean'
+	@echo 'make check              everything below that begins with check-, two lanes side by side'
+	@echo 'make check-core | check-build | check-unit | check-sim | check-crash | check-fuzz | check-explore | check-model'
+	@echo 'make check-mutants | check-uml | check-vm [RUN="NAME ..."] | check-vm-all'
+	@echo 'make sim SEED=n | SEEDS=a..b | STORY=name     the simulator'
+	@echo 'make mutants | coverage [MISSING=1] | soak HOURS=n        longer lanes: docs/testing.md'
+	@echo 'make demo | lab | sparse | clean'
 
 # ---- module ----
 
@@ -83,10 +89,18 @@ uninstall:
 
 # As root on Debian what is missing gets installed; elsewhere the tools that are missing are named by their users.
 packages:
-	$(if $(root),scripts/install-packages build test lab)
+	$(if $(root),scripts/install-packages build test lab uml)
 
+# Guests wait most of the time; the rest computes beside them, and gives way.
 check: packages
-	+$(MAKE) -k check-core check-build check-unit check-vm
+	+$(MAKE) -k -j2 check-guests check-host
+
+check-guests: check-vm
+
+host_steps := check-core check-build check-unit check-sim check-crash check-explore check-model check-fuzz check-uml check-mutants
+
+check-host:
+	+nice -n 10 $(MAKE) -k -j1 $(host_steps)
 
 check-build: command
 	scripts/check-build
@@ -97,16 +111,52 @@ check-core:
 
 check-unit:
 	+$(MAKE) -C tests/unit BUILD=$(BUILD) check
-	+$(MAKE) -C tests/sim BUILD=$(BUILD) check
 	+$(MAKE) -C user BUILD=$(BUILD) check
 
-# The lab boots 6.1 and 6.12, whatever runs here. Everything on 6.12, the main job on 6.1 too; check-vm-all: all on both.
-main_job := 100-smoke 110-demo 120-powercut-fio 130-both-powercut
+check-sim:
+	+$(MAKE) -C tests/sim BUILD=$(BUILD) check
+
+check-crash:
+	+$(MAKE) -C tests/crash BUILD=$(BUILD) check
+
+check-explore:
+	+$(MAKE) -C tests/explore BUILD=$(BUILD) check
+
+check-model:
+	tests/model/run
+
+check-fuzz:
+	+$(MAKE) -C tests/fuzz BUILD=$(BUILD) check SECONDS=4
+
+check-mutants:
+	tests/mutants/run --build $(BUILD)
+	tests/mutants/run --build $(BUILD) --marks
+
+check-uml: command
+	tests/uml/run --short
+
+sim:
+	+$(MAKE) -C tests/sim BUILD=$(BUILD) $(BUILD)/sim/sim
+	$(BUILD)/sim/sim $(if $(STORY),STORY=$(STORY),$(if $(SEED),SEED=$(SEED),SEEDS=$(or $(SEEDS),1..2000)))
+
+mutants: check-mutants
+	tests/mutants/run --build $(BUILD) --table >docs/mutants.md
+
+coverage:
+	BUILD=$(BUILD) tests/coverage/run $(if $(MISSING),--missing)
+
+soak: packages
+	scripts/soak $(or $(HOURS),2)
+
+# The lab boots 6.1 and 6.12, whatever runs here. In `make check` fewer rounds of what is random, and the base of it on 6.1;
+# check-vm RUN=...: those tests at their full length; check-vm-all: all of them, on both kernels.
+short_rounds := ROUNDS=2 FLAPS=15 CYCLES=20
+short_tests := 1[0-9][0-9]-* 2[0-9][0-9]-*
 
 check-vm: command
 	+$(MAKE) modules KVER='$(supported)'
-	tests/vm/run -k 6.12 $(RUN)
-	$(if $(RUN),,tests/vm/run -k 6.1 $(main_job))
+	$(if $(RUN),tests/vm/run -k 6.12 $(RUN),$(short_rounds) tests/vm/run -k 6.12 '$(firstword $(short_tests))' '$(lastword $(short_tests))')
+	$(if $(RUN),,$(short_rounds) tests/vm/run -k 6.1 100-smoke 130-both-powercut)
 
 check-vm-all: command
 	+$(MAKE) modules KVER='$(supported)'
