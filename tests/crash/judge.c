@@ -63,15 +63,12 @@ static bool is_zero(const u8 *bytes, u32 length_bytes)
 }
 
 /* Body of a block, NULL when it is not there. */
-static const u8 *body_of(struct replica *replica, const struct disk *disk, enum ondisk_kind kind, u64 location,
-			 bool zero_is_clean)
+static const u8 *body_of(struct replica *replica, const struct disk *disk, enum ondisk_kind kind, u64 location)
 {
 	struct ondisk_header expected = header_of(&replica->super, kind, location);
 	const u8 *block = disk->head + location, *body;
 	u64 sequence;
 
-	if (zero_is_clean && is_zero(block, META_BLOCK_BYTES))
-		return block + META_HEADER_BYTES;
 	if (ondisk_body_decode(&expected, block, &body, &sequence) == ONDISK_OK)
 		return body;
 	replica->damaged++;
@@ -86,10 +83,10 @@ static void load_map(struct replica *replica, const struct disk *disk, u32 slot)
 
 	for (block = 0; block < layout->index_blocks_per_slot; block++)
 		dirty_load_index(map, block, body_of(replica, disk, ONDISK_DIRTY_INDEX,
-						     ondisk_index_offset(layout, slot, block), true));
+						     ondisk_index_offset(layout, slot, block)));
 	for (entry = dirty_load_next_mixed(map, 0); entry < map->nr_entries; entry = dirty_load_next_mixed(map, entry + 1))
 		dirty_load_page(map, entry, body_of(replica, disk, ONDISK_DIRTY_PAGE,
-						    ondisk_page_offset(layout, slot, entry), false));
+						    ondisk_page_offset(layout, slot, entry)));
 }
 
 static void load_log_part(struct replica *replica, const struct disk *disk, const struct judge *judge, u32 part)

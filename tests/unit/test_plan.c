@@ -139,12 +139,37 @@ static void test_split_needs_a_decision_G7(void **state)
 	assert_int_equal(verdict, LINEAGE_SAME);
 }
 
+/* Ahead by the written mark of a record that both have as complete members: whoever is half-synced gives way, and anybody to a primary. */
+static void test_ahead_by_a_mark_G4(void **state)
+{
+	enum lineage_verdict verdict;
+
+	(void)state;
+	memset(&mine, 0, sizeof(mine));
+	memset(&peer, 0, sizeof(peer));
+	mine.flags = peer.flags = WIRE_GREET_DISK | WIRE_GREET_DIRTY;
+	mine.primary = peer.primary = mine.sync_source = peer.sync_source = NODE_NONE;
+	add(&mine.chain, 1, 3, 0, true);
+	add(&mine.chain, 2, 3, 0, false);
+	peer.chain = mine.chain;
+	peer.chain.record[1].written = true;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_PEER_IS_SOURCE);
+	assert_int_equal(verdict, LINEAGE_PEER_IS_AHEAD);
+	peer.flags |= WIRE_GREET_SYNCING;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_I_AM_SOURCE);
+	peer.flags &= ~(u32)WIRE_GREET_SYNCING;
+	mine.flags |= WIRE_GREET_PRIMARY;
+	mine.primary = peer.primary = 0;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_I_AM_SOURCE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both_ends_agree_I9),
 		cmocka_unit_test(test_a_source_is_complete_G4),
 		cmocka_unit_test(test_split_needs_a_decision_G7),
+		cmocka_unit_test(test_ahead_by_a_mark_G4),
 	};
 
 	random_init();
