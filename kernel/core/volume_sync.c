@@ -22,7 +22,8 @@
 static bool may_ask(const struct volume_peer *peer)
 {
 	return peer->up && peer->confirmed && peer->relation == VOLUME_WAITING &&
-	       peer->plan == VOLUME_PLAN_PEER_IS_SOURCE;
+	       peer->plan == VOLUME_PLAN_PEER_IS_SOURCE &&
+	       !peer->greet_wanted;	/* else the plan is about facts of before: this node may not yield any more [I8] */
 }
 
 /*
