@@ -152,6 +152,10 @@ static void become_primary(struct step *step)
 				volume_leave(step, peer, VOLUME_GREETING);
 		step_save(step, true);
 	}
+	if (volume->super.flags & ONDISK_YIELD) {	/* what a primary writes, nobody has given up [G7] */
+		volume->super.flags &= ~ONDISK_YIELD;
+		step_save(step, false);
+	}
 	volume->role = VOLUME_PRIMARY;
 	volume->primary = volume->node;
 	epoch_after_all(&volume->log);
