@@ -112,20 +112,25 @@ static void epoch_after_all(struct actlog *log)
 /*
  * Promotion by force: this node is no member of the records that it adopted last as a resync target, and their writer may still
  * acknowledge writes under them. What is written here must not look like their continuation [I10], so they are dropped; a
- * replica that never was a member begins a history of its own.
+ * replica that never was a member begins a history of its own. The record added here has no writer, so the first write waits
+ * for one that is durable [G3], and with it the shorter chain is.
  */
 static void own_history(struct volume *volume, u64 random)
 {
 	struct chain *chain = &volume->super.chain;
+	u32 before = chain->count;
 	struct generation first;
 
 	while (chain->count && !volume_is_member(volume, volume->node) && !MUTANT(forced_in_foreign_history))
 		chain->count--;
-	if (chain->count)
+	if (chain->count == before)
 		return;
-	MARK(forced_without_history);
-	chain->trimmed = false;
-	first = lineage_next(chain, random, NODE_BIT(volume->node), NODE_NONE);
+	if (!chain->count) {
+		MARK(forced_without_history);
+		chain->trimmed = false;
+	}
+	/* Another id than the step's own: it may propose a record, too. */
+	first = lineage_next(chain, random * 0x9e3779b97f4a7c15ull, NODE_BIT(volume->node), NODE_NONE);
 	lineage_append(chain, &first);
 }
 

@@ -519,12 +519,6 @@ void path_release(struct world *world, u8 node, u8 peer)
 	}
 }
 
-void path_disk_failed(struct world *world, u8 node)
-{
-	(void)world;
-	(void)node;	/* what waits for the log finds out by itself: request_step(), apply_step() */
-}
-
 void path_fail_queued(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];

@@ -371,8 +371,6 @@ static void engine_step(struct world *world, u8 node)
 	}
 	for (i = 0; i < actions.nr; i++)
 		perform(world, node, &actions.action[i]);
-	if (event.type == VOLUME_EVENT_DISK_FAILED)
-		path_disk_failed(world, node);
 	if (event.type == VOLUME_EVENT_GOING_DOWN) {
 		struct save_request save = { .kind = SAVE_DETACH };
 

@@ -366,7 +366,6 @@ void path_gate(struct world *world, u8 node);
 void path_missed(struct world *world, u8 node, u8 peer);
 void path_release(struct world *world, u8 node, u8 peer);
 void path_peer_down(struct world *world, u8 node, u8 peer);
-void path_disk_failed(struct world *world, u8 node);
 bool path_busy(const struct node *n, u32 cells, const struct request *but);
 /* A new request of a user; false when there is no room. */
 bool path_submit(struct world *world, u8 node, enum request_kind kind, u32 cells, bool fua);
