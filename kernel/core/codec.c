@@ -7,12 +7,8 @@
 
 bool codec_is_zero(const u8 *bytes, size_t length_bytes)
 {
-	u8 seen = 0;
-	size_t i;
-
-	for (i = 0; i < length_bytes; i++)
-		seen |= bytes[i];
-	return seen == 0;
+	/* The first is zero, and each equals the one before it. */
+	return !length_bytes || (!bytes[0] && !memcmp(bytes, bytes + 1, length_bytes - 1));
 }
 
 bool codec_node_valid(u8 node, bool or_none)
