@@ -11,7 +11,8 @@
  *
  * Proof: a batch of chunks that are known to be the same is flushed at the target and here; when both flushes ended, its
  * bits are cleared, if the peer is still our target at that moment, looked at under the lock that the core changes
- * relations under. A granule larger than a chunk is cleared when its chunks are neighbours in one batch; what remains at
+ * relations under, and nothing was marked for it since the data was read: a secondary that is the source of one node takes
+ * writes of a primary that does not stream to that node. A granule larger than a chunk is cleared when its chunks are neighbours in one batch; what remains at
  * the seams of batches is done again in the next pass. A pass that finds nothing dirty ends the run.
  *
  * Memory: the run owns its chunks; a chunk owns its buffer between READ and SEND. Works are queued under volume->lock and
@@ -48,6 +49,7 @@ struct sync_chunk {
 	struct work_struct work;
 	struct braid_buffer *buffer;
 	u64 offset_bytes;
+	u64 marks;		/* of the peer's map, before the data was read */
 	u32 length_bytes;
 	u32 pieces;		/* that differ */
 	u64 id[2];		/* of the frames out; the first is that of the digests as well */
@@ -58,6 +60,7 @@ struct sync_chunk {
 struct sync_extent {
 	u64 start_bytes;
 	u64 end_bytes;
+	u64 marks;
 };
 
 struct sync_batch {
@@ -122,6 +125,7 @@ static void chunk_done(struct sync_chunk *chunk)
 	run->open.extent[run->open.nr++] = (struct sync_extent) {
 		.start_bytes = chunk->offset_bytes,
 		.end_bytes = chunk->offset_bytes + chunk->length_bytes,
+		.marks = chunk->marks,
 	};
 	braid_range_unlock(&run->volume->ranges, &chunk->range);
 	chunk->state = CHUNK_FREE;
@@ -130,10 +134,13 @@ static void chunk_done(struct sync_chunk *chunk)
 	queue_run(run, &run->plan_work);
 }
 
+/* Under the lock. */
 static void chunk_range_ready(struct braid_range *range)
 {
 	struct sync_chunk *chunk = container_of(range, struct sync_chunk, range);
+	const struct volume_peer *peer = volume_peer_const(&chunk->run->volume->core, chunk->run->node);
 
+	chunk->marks = peer ? peer->map.nr_marks : 0;
 	chunk->state = CHUNK_READ;
 	queue_run(chunk->run, &chunk->work);
 }
@@ -311,9 +318,11 @@ static void clear_proven(struct sync_run *run, struct volume_peer *peer)
 
 		while (i < batch->nr && batch->extent[i].start_bytes <= whole.end_bytes) {
 			whole.end_bytes = max(whole.end_bytes, batch->extent[i].end_bytes);
+			whole.marks = min(whole.marks, batch->extent[i].marks);
 			i++;
 		}
-		cleared += dirty_clear(&peer->map, whole.start_bytes, whole.end_bytes - whole.start_bytes);
+		cleared += dirty_clear_proven(&peer->map, whole.start_bytes, whole.end_bytes - whole.start_bytes,
+					      whole.marks);
 	}
 	run->volume->core.resync_clears += cleared;
 	run->cleared_in_pass += cleared;

@@ -150,6 +150,7 @@ void dirty_init(struct dirty_map *map, struct dirty_pool *pool, struct dirty_ent
 
 	map->nr_granules = granules_needed(volume_bytes, granule_bytes);
 	map->nr_set = 0;
+	map->nr_marks = 0;
 	map->volume_bytes = volume_bytes;
 	map->granule_shift = granule_shift(granule_bytes);
 	map->nr_entries = dirty_entries_needed(volume_bytes, granule_bytes);
@@ -357,6 +358,7 @@ void dirty_mark(struct dirty_map *map, u64 start_bytes, u64 length_bytes)
 
 	if (range.first == range.end)
 		return;
+	map->nr_marks++;
 	for (index = granule_entry(range.first); index <= granule_entry(range.end - 1); index++)
 		entry_mark(map, index, bit_from(&range, index), bit_end(map, &range, index));
 }
@@ -365,6 +367,7 @@ void dirty_mark_all(struct dirty_map *map)
 {
 	u32 index;
 
+	map->nr_marks++;
 	for (index = 0; index < map->nr_entries; index++)
 		if (map->entries[index].state != DIRTY_FULL)
 			entry_to_uniform(map, index, DIRTY_FULL);
@@ -430,6 +433,15 @@ u64 dirty_clear(struct dirty_map *map, u64 start_bytes, u64 length_bytes)
 		cleared += entry_clear(map, index, bit_from(&range, index), bit_end(map, &range, index),
 				       granule_entry(range.first));
 	return cleared;
+}
+
+u64 dirty_clear_proven(struct dirty_map *map, u64 start_bytes, u64 length_bytes, u64 marks)
+{
+	if (map->nr_marks != marks && !MUTANT(proof_outlives_mark)) {
+		MARK(marked_while_proving);
+		return 0;
+	}
+	return dirty_clear(map, start_bytes, length_bytes);
 }
 
 void dirty_clear_all(struct dirty_map *map)

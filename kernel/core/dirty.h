@@ -53,6 +53,7 @@ struct dirty_entry {
 struct dirty_map {
 	u64 nr_granules;	/* bits of the map */
 	u64 nr_set;		/* bits set; 0 is the proof-only goal [D2] */
+	u64 nr_marks;		/* calls that marked something, whether it was marked before or not: dirty_clear_proven() */
 	u64 volume_bytes;
 	u32 granule_shift;	/* log2 of the granule's bytes */
 	u32 nr_entries;		/* pages of the map */
@@ -84,6 +85,12 @@ void dirty_mark_all(struct dirty_map *map);
  * Returns the number of granules that are now clear and were not before.
  */
 u64 dirty_clear(struct dirty_map *map, u64 start_bytes, u64 length_bytes);
+/*
+ * The same by a proof that takes time: content that was read when map->nr_marks was @marks has reached the other replica and is
+ * stable there. Whatever was marked since may be content that it lacks; which of it lies in this range is not known, so
+ * nothing is cleared then.
+ */
+u64 dirty_clear_proven(struct dirty_map *map, u64 start_bytes, u64 length_bytes, u64 marks);
 void dirty_clear_all(struct dirty_map *map);
 /*
  * Clearing never stops for want of memory: dirty_clear() on a FULL entry without a free page takes the map's

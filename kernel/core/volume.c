@@ -602,11 +602,13 @@ static void learn_life(struct step *step, struct volume_peer *peer, u64 replica_
 static void on_greet(struct step *step, struct volume_peer *peer, const struct wire_greet *greet)
 {
 	struct volume *volume = step->volume;
-	bool fresh = greet->number % LIFE_NUMBERS == 1 && peer->my_number > 0;
+	bool fresh = greet->number % LIFE_NUMBERS == 1 && peer->my_number > 0, known;
 
-	learn(step, greet->replicas | NODE_BIT(peer->node));
-	if (!slot_is_durable(volume, peer))
-		return;		/* more replicas than slots: it is not ours to keep track of */
+	learn(step, NODE_BIT(peer->node));
+	known = slot_is_durable(volume, peer);
+	learn(step, greet->replicas);
+	if (!known)
+		return;		/* more replicas than slots: it is not ours to keep track of; its slot may be another's now */
 	if (fresh && peer->greeted) {	/* the volume went down and came back within one session */
 		MARK(back_within_session);
 		volume_leave(step, peer, VOLUME_GREETING);

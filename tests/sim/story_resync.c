@@ -165,6 +165,34 @@ static void late_proof(void)
 	settle();
 }
 
+/* Seed 1795373995403, 3 nodes: the source is a secondary, and the writer does not know its target. */
+static void marked_while_proving(void)
+{
+	struct ticket ticket;
+
+	everything_written_and_flushed();
+	falls_behind(2, group(1));
+	demote(0);
+	hold_kind(0, 2, MESSAGE_FLUSH);
+	heal(0, 2);
+	until(resync_of(0, 2)->proof_active && next_kind(0, 2, MESSAGE_FLUSH));
+	hold(2, 0, LANE_CONTROL, ANY);		/* the present plan stands */
+	promote(1);
+	ticket = write_begins(1, group(1));
+	until(over(ticket));
+	must(acked(ticket) && is_dirty(0, 2, group(1)));
+	release(0, 2);
+	until(!resync_of(0, 2)->proof_active);
+	must(is_dirty(0, 2, group(1)));
+	release_all();
+	power_cut(1);
+	rejoin(2);
+	promote_peer_down(0, NODE_BIT(1));
+	until(together(5));
+	boot(1);
+	settle();
+}
+
 static void bits_behind_the_cursor(void)
 {
 	struct ticket tickets[6];
@@ -671,6 +699,8 @@ static const struct story stories[] = {
 	{ "B4-late-proof", 2, "D2", "answers of a lost session clear nothing that was set since", late_proof, NULL },
 	{ "B5-bits-behind-the-cursor", 2, "I16", "writes all over the volume while it is resynced: nothing is missed, it ends",
 	  bits_behind_the_cursor, NULL },
+	{ "B4-marked-while-proving", 3, "D2 I6", "a secondary that is a source takes a write that its target does not get, before the proof", marked_while_proving,
+	  NULL },
 	{ "B6-two-half-synced", 3, "D2 G4", "two half-synced replicas meet: they wait, neither is promoted", two_half_synced_targets,
 	  NULL },
 	{ "B6-target-meets-a-third", 3, "I5 D1", "a target that loses power knows that others lack what it got",

@@ -52,12 +52,13 @@ static void clear_untouched(struct dirty_map *map)
 
 static void prove(struct world *world, u8 node, struct resync *r, struct volume_peer *peer)
 {
-	u32 cell;
+	u32 cell, cleared = 0;
 
-	check_cleared(world, node, r->node, r->proving);
 	for (cell = 0; cell < WORLD_CELLS; cell += 2)
-		if (r->proving >> cell & 1)
-			dirty_clear(&peer->map, cell_offset(cell), GRANULE_BYTES_MIN);
+		if (r->proving >> cell & 1 &&
+		    dirty_clear_proven(&peer->map, cell_offset(cell), GRANULE_BYTES_MIN, r->marks[cell]))
+			cleared |= granule_cells(cell);
+	check_cleared(world, node, r->node, cleared);
 	r->proving = 0;
 	r->proof_active = false;
 }
@@ -78,6 +79,7 @@ static bool send_granule(struct world *world, u8 node, struct resync *r, u32 cel
 	r->busy |= cells;
 	message = world_message(world, MESSAGE_RESYNC);
 	message->id = r->id[cell & ~1u] = RESYNC_ID | ++world->sequence;
+	r->marks[cell & ~1u] = volume_peer_const(&n->volume, r->node)->map.nr_marks;
 	message->cells = cells;
 	for (i = 0; i < GROUP_CELLS; i++)
 		message->stamp[i] = n->disk.cache[base + i];

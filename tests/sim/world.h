@@ -201,6 +201,7 @@ struct resync {
 	bool proof_active, proof_here, proof_there;
 	u64 proof_id;
 	u64 id[WORLD_CELLS];
+	u64 marks[WORLD_CELLS];	/* of the peer's map, when the granule was read */
 };
 
 enum demote_phase { DEMOTE_NONE, DEMOTE_QUIET, DEMOTE_FLUSHING, DEMOTE_EVICTING, DEMOTE_RESETTING, DEMOTE_ASKED };

@@ -345,6 +345,26 @@ static void test_clearing_never_stops_for_memory(void **state)
 	assert_int_equal(bed.map.nr_set, bed.map.nr_granules - 1);
 }
 
+/* [D2] A proof says nothing about what was marked since its data was read, be it dirty already. */
+static void test_a_mark_ends_a_proof(void **state)
+{
+	u64 marks;
+
+	(void)state;
+	bed_start(&bed, 64 * GRANULE, GRANULE, 2);
+	dirty_mark(&bed.map, 0, 8 * GRANULE);
+	marks = bed.map.nr_marks;
+	assert_int_equal(dirty_clear_proven(&bed.map, 0, GRANULE, marks), 1);
+	dirty_mark(&bed.map, GRANULE, GRANULE);
+	assert_int_equal(dirty_clear_proven(&bed.map, GRANULE, 7 * GRANULE, marks), 0);
+	assert_int_equal(bed.map.nr_set, 7);
+	marks = bed.map.nr_marks;
+	dirty_mark(&bed.map, 0, 0);	/* nothing is marked */
+	assert_int_equal(dirty_clear_proven(&bed.map, GRANULE, 3 * GRANULE, marks), 3);
+	dirty_mark_all(&bed.map);
+	assert_int_equal(dirty_clear_proven(&bed.map, 0, 64 * GRANULE, marks), 0);
+}
+
 /* [D3] The largest volume costs no page while clean or wholly dirty. */
 static void test_one_pebibyte(void **state)
 {
@@ -635,6 +655,7 @@ int main(void)
 		cmocka_unit_test(test_random_small_pool),
 		cmocka_unit_test(test_clearing_never_stops_for_memory),
 		cmocka_unit_test(test_one_pebibyte),
+		cmocka_unit_test(test_a_mark_ends_a_proof),
 		cmocka_unit_test(test_load_errors),
 		cmocka_unit_test(test_crash_during_save),
 		cmocka_unit_test(test_save_writes),

@@ -99,6 +99,30 @@ static void test_replica_takes_over_a_slot_that_announces(void **state)
 	expect_relation(LOW, VOLUME_IN_SYNC);		/* a replica's slot is never taken */
 }
 
+/* A greeting names so many replicas that a slot which only announces is needed: never the greeter's own. */
+static void test_greeter_keeps_its_slot(void **state)
+{
+	struct chain chain = chain_of(NODE_BIT(ME) | NODE_BIT(LOW));
+	struct volume_peer *peer;
+	struct wire_greet facts;
+	u8 node;
+
+	(void)state;
+	bed_start(&chain, NODE_BIT(ME) | NODE_BIT(LOW));
+	for (node = 10; node < 10 + REPLICAS_MAX - 1; node++)
+		post_node(VOLUME_EVENT_PEER_UP, node);
+	peer = peer_of(10);				/* the first that would be taken over */
+	facts = facts_of(10, &chain, 0);
+	facts.replicas |= NODE_BIT(9);			/* heard of for the first time, and before node 10 in order */
+	greet_with(10, facts);
+	assert_ptr_equal(peer_of(10), peer);
+	assert_true(peer->greeted);
+	assert_int_equal(volume->super.slot_node[peer - volume->peer], 10);
+	assert_non_null(peer_of(9));
+	expect_relation(9, VOLUME_OFF);
+	assert_false(peer_of(9)->greeted);
+}
+
 static void test_nodes_that_are_none(void **state)
 {
 	struct chain chain = chain_of(NODE_BIT(ME));
@@ -707,6 +731,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_codes),
 		cmocka_unit_test(test_more_replicas_than_slots),
 		cmocka_unit_test(test_replica_takes_over_a_slot_that_announces),
+		cmocka_unit_test(test_greeter_keeps_its_slot),
 		cmocka_unit_test(test_nodes_that_are_none),
 		cmocka_unit_test(test_token_zero_means_none),
 		cmocka_unit_test(test_back_within_one_session),
