@@ -133,8 +133,12 @@ static void compare(const struct replica *replica, const struct volume_event *ev
 		       (event->body->promote.granted || before.forced)));
 	else if (volume->role != before.role)
 		CHECK(event->type == VOLUME_EVENT_DEMOTE);
-	/* History goes on; another one is adopted by a secondary only, from the source that it asked. */
-	if (frame && before.tail_id && (event->frame_type != WIRE_SYNC_ACCEPT || before.role == VOLUME_PRIMARY))
+	/*
+	 * History goes on; another one is adopted by a secondary only, from the source that it asked, and begun by a half-synced
+	 * replica that is promoted by force.
+	 */
+	if (frame && before.tail_id && (event->frame_type != WIRE_SYNC_ACCEPT || before.role == VOLUME_PRIMARY) &&
+	    !(volume->role != before.role && before.forced && before.flags & ONDISK_SYNCING))
 		CHECK(lineage_find(&volume->super.chain, before.tail_id));
 	CHECK(volume->disk == before.disk || event->type == VOLUME_EVENT_DISK_FAILED);
 	for (slot = 0; slot < REPLICAS_MAX && event->type != VOLUME_EVENT_FORGET; slot++)

@@ -279,26 +279,42 @@ void check_after_step(struct world *world, u8 node, enum volume_role before)
 
 /* ---- requests ---- */
 
-static void count_in_record(struct world *world, const struct volume *volume, bool acked)
+static struct record *tail_record(const struct world *world, const struct volume *volume)
 {
 	const struct generation *tail = lineage_tail(&volume->super.chain);
-	struct record *record = tail ? record_find(world, tail->id) : NULL;
 
-	if (record) {
-		record->attempts++;
-		record->acks += acked;
-	}
+	return tail ? record_find(world, tail->id) : NULL;
 }
 
 void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp)
 {
 	const struct volume *volume = &world->node[node].volume;
+	struct record *record;
 
 	if (stamp >= STAMPS_MAX)
 		world_violation(world, "bound", "too many writes");
 	if (cells)
 		cells_of_stamp[stamp] = cells;
-	count_in_record(world, volume, false);
+	record = tail_record(world, volume);
+	if (record)
+		record->attempts++;
+}
+
+/*
+ * What all members of the generation in which it was asked acknowledged belongs to that one, though another may be proposed
+ * meanwhile, which may fail (seed 1795375390059, 3 nodes). Else it belongs to the newest.
+ */
+static void count_acked(struct world *world, u8 node, const struct request *request)
+{
+	const struct volume *volume = &world->node[node].volume;
+	const struct generation *asked = lineage_find(&volume->super.chain, request->generation_id);
+	bool by_all = asked && !(asked->members & ~request->ok_nodes);
+	struct record *record = by_all ? record_find(world, asked->id) : tail_record(world, volume);
+
+	if (record) {
+		record->attempts++;
+		record->acks++;
+	}
 }
 
 void check_acked(struct world *world, u8 node, const struct request *request)
@@ -311,7 +327,7 @@ void check_acked(struct world *world, u8 node, const struct request *request)
 	branch = &world->branch[check_branch(world, node)];
 	world->count_acks++;
 	if (!request->internal)
-		count_in_record(world, &world->node[node].volume, true);
+		count_acked(world, node, request);
 	for (cell = 0; cell < WORLD_CELLS; cell++) {
 		if (request->kind == REQUEST_FLUSH && request->floor[cell] > branch->firm[cell])
 			branch->firm[cell] = request->floor[cell];

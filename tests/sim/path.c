@@ -205,7 +205,7 @@ static void finish(struct world *world, u8 node, struct request *r)
 		regions_put(&v->log, r->regions, r->nr_regions, true);
 	if (r->ok_nodes)
 		check_acked(world, node, r);
-	world_trace(world, "%u: acknowledged %llu cells %x stamp %u", node, (unsigned long long)r->id, r->cells, r->stamp);
+	world_trace(world, "%u: acknowledged %llu cells %x stamp %u by %x", node, (unsigned long long)r->id, r->cells, r->stamp, r->ok_nodes);
 	volume_end(v, &r->ack);
 	if (r->internal)
 		round_flushed(world, node, r->ok_nodes != 0);
