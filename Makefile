@@ -18,7 +18,7 @@ kbuild_flags := CONFIG_DEBUG_INFO_BTF_MODULES=
 root := $(shell test "$$(id -u)" = 0 && test -e /etc/debian_version && echo yes)
 
 .PHONY: all help modules command install uninstall check check-host check-guests check-build check-unit check-core check-sim \
-	check-crash check-fuzz check-explore check-model check-mutants check-uml check-vm check-vm-all sim mutants coverage soak \
+	check-crash check-fuzz check-explore check-model check-mutants check-uml check-vm check-vm-all sim mutants coverage soak bench \
 	demo lab packages sparse clean
 
 all: modules command
@@ -32,6 +32,7 @@ help:
 	@echo 'make check-mutants | check-uml | check-vm [RUN="NAME ..."] | check-vm-all'
 	@echo 'make sim SEED=n | SEEDS=a..b | STORY=name     the simulator'
 	@echo 'make mutants | coverage [MISSING=1] | soak HOURS=n        longer lanes: docs/testing.md'
+	@echo 'make bench [BENCH="--quick ..."]     speed, beside others: docs/performance.md'
 	@echo 'make demo | lab | sparse | clean'
 
 # ---- module ----
@@ -144,6 +145,13 @@ mutants: check-mutants
 
 coverage:
 	BUILD=$(BUILD) tests/coverage/run $(if $(MISSING),--missing)
+
+# Against DRBD 8.4, md over nvme-tcp and nvme-tcp alone, on guests: docs/performance.md. BENCH: its options.
+bench: packages
+	scripts/install-packages bench
+	+$(MAKE) command
+	+$(MAKE) modules KVER='$(lastword $(supported))'
+	scripts/bench $(BENCH)
 
 soak: packages
 	scripts/soak $(or $(HOURS),2)

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The rows about a peer that was away: how fast it gets what it missed, and what writers notice of that."""
+import re
+import shlex
+from concurrent.futures import ThreadPoolExecutor
+
+from benchlib.nodes import BenchError
+
+LIMIT_S = 120
+BUSY_S = 10
+SCATTERED_BLOCKS = 4096
+
+# Watches the state on the primary: prints when the resync was first seen and when it was done, in seconds of the clock.
+WATCH = r"""
+set +e
+exec {pause}<> <(:)
+probe() {
+%(probe)s
+}
+begun=
+limit=$((SECONDS + %(limit)d))
+while [ $SECONDS -lt $limit ]; do
+	probe 2>/dev/null
+	case $S in
+	syncing)
+		if [ -z "$begun" ]; then
+			begun=$EPOCHREALTIME
+			[ $SECONDS -ge $((limit - %(longest)d)) ] || limit=$((SECONDS + %(longest)d))
+		fi ;;
+	synced) break ;;
+	esac
+	read -r -t 0.01 -u $pause
+done
+done=$EPOCHREALTIME
+echo "resync begun=$begun done=$done state=$S"
+"""
+
+
+def fill_command(device, seed):
+    """Write all of the device with data that differ from what any other seed wrote."""
+    return ("fio --name=fill --filename=%s --direct=1 --ioengine=libaio --rw=write --bs=1m --iodepth=4 "
+            "--refill_buffers --randseed=%d --output-format=terse" % (shlex.quote(device), seed))
+
+
+def scatter_command(device, seed):
+    """Write blocks of 4 KiB all over the device, none twice."""
+    return ("fio --name=scatter --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=32 "
+            "--refill_buffers --io_size=%d --randseed=%d --output-format=terse" % (
+                shlex.quote(device), SCATTERED_BLOCKS * 4096, seed))
+
+
+def watch(system, longest_s):
+    """The watcher's command for a system; it watches a running resync for at most longest_s."""
+    return WATCH % {"probe": system.probe, "limit": LIMIT_S, "longest": longest_s}
+
+
+def window(text):
+    """(begin, end, whether it was done then) of the resync by the watcher's report; times by the primary's clock."""
+    found = re.search(r"resync begun=([\d.]*) done=([\d.]*) state=(\w*)", text)
+    if not found:
+        raise BenchError("the resync could not be watched: %s" % text.strip()[-300:])
+    if not found.group(1):
+        raise BenchError("no resync was seen for %d s" % LIMIT_S if found.group(3) != "synced" else
+                         "the resync was over before it was seen")
+    return float(found.group(1)), float(found.group(2)), found.group(3) == "synced"
+
+
+def timed_resync(meter, dirty):
+    """Let the peer go, run the command `dirty` on the primary, let the peer come back. Returns (seconds, bytes that the
+    primary sent meanwhile)."""
+    system, first = meter.system, meter.site.primary
+    system.peer_gone()
+    first.must(dirty, LIMIT_S)
+    before = meter.read(first)
+    with ThreadPoolExecutor() as pool:
+        watcher = pool.submit(first.must, watch(system, LIMIT_S), 2 * LIMIT_S + 20)
+        system.peer_back()
+        begin, end, done = window(watcher.result())
+    if not done:
+        raise BenchError("the resync was not done after %d s" % LIMIT_S)
+    return end - begin, meter.difference(before, meter.read(first))["sent_bytes"]
+
+
+def device_bytes(meter):
+    return int(meter.site.primary.must("blockdev --getsize64 %s" % meter.system.device))
+
+
+def full(meter, number):
+    """All of the device is sent."""
+    size = device_bytes(meter)
+    seconds, sent = timed_resync(meter, fill_command(meter.system.device, 1000 + number))
+    if sent < size * 0.95:
+        raise BenchError("only %d of %d bytes were sent: no full resync" % (sent, size))
+    return {"value": size / seconds / (1 << 20), "seconds": round(seconds, 3), "sent_bytes": sent}
+
+
+def scattered(meter, number):
+    """Blocks all over the device are sent; the value counts only them, whatever else the system sends."""
+    seconds, sent = timed_resync(meter, scatter_command(meter.system.device, 2000 + number))
+    return {"value": SCATTERED_BLOCKS * 4096 / seconds / (1 << 20), "seconds": round(seconds, 3), "sent_bytes": sent,
+            "blocks_per_s": round(SCATTERED_BLOCKS / seconds)}
+
+
+BUSY = r"""
+cd /tmp && rm -f braid-bench-busy*
+%(fio)s --write_lat_log=braid-bench-busy --log_unix_epoch=1 >/tmp/braid-bench-busy.txt 2>&1 &
+fio=$!
+sleep %(settle)s
+echo ready >/tmp/braid-bench-busy.ready
+%(watch)s
+kill -INT $fio
+wait $fio
+awk -F ', *' -v begun="$begun" -v done="$done" 'begun != "" && done != "" && $1 >= begun * 1000 && $1 <= done * 1000 {
+	print $2 }' braid-bench-busy_lat.1.log | sort -n | awk '{ ns[NR] = $1 }
+	END { if (NR) printf "samples %%d p50 %%d p99 %%d\n", NR, ns[int((NR + 1) / 2)], ns[int(NR * 0.99 + 0.5)] }'
+tail -n 3 /tmp/braid-bench-busy.txt
+"""
+
+
+def busy(meter, number):
+    """Random writes of 4 KiB, one at a time, while all of the device is resynced; only those of that time count, and
+    of a resync that takes longer than BUSY_S, because it gives way to them, only those of its begin."""
+    system, first = meter.system, meter.site.primary
+    system.peer_gone()
+    first.must(fill_command(system.device, 3000 + number) + " && rm -f /tmp/braid-bench-busy*", LIMIT_S)
+    fio = ("fio --name=busy --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 --time_based "
+           "--runtime=%d" % (shlex.quote(system.device), LIMIT_S + 20))
+    script = BUSY % {"fio": fio, "settle": 2, "watch": watch(system, BUSY_S)}
+    with ThreadPoolExecutor() as pool:
+        writer = pool.submit(first.must, script, LIMIT_S + 60)
+        first.must("for i in {1..300}; do [ ! -e /tmp/braid-bench-busy.ready ] || exit 0; sleep 0.1; done; exit 1", 60)
+        system.peer_back()
+        text = writer.result()
+    begin, end, done = window(text)
+    found = re.search(r"samples (\d+) p50 (\d+) p99 (\d+)", text)
+    if not found:
+        raise BenchError("no write was done while the resync ran (%.2f s): %s" % (end - begin, text.strip()[-300:]))
+    count, p50_ns, p99_ns = (int(word) for word in found.groups())
+    return {"value": count / (end - begin), "p50_us": p50_ns / 1000, "p99_us": p99_ns / 1000,
+            "seconds": round(end - begin, 3), "writes": count, "resync_done": done}
