@@ -170,7 +170,7 @@ static void ack_work(struct work_struct *work)
 		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0, 0,
 					  GFP_NOIO);
 		if (frame)
-			braid_session_send(bn, node, lane, frame);
+			braid_session_send(bn, node, lane, frame, true);
 		else	/* an acknowledgement must not get lost silently */
 			braid_session_end(bn, node, WIRE_BYE_STUCK);
 	}
@@ -296,7 +296,7 @@ static void read_work(struct work_struct *work)
 	}
 	if (braid_apply_current(request) &&
 	    braid_send_io(volume, request->node, WIRE_READ_DATA, 0, request->id, &answer,
-			  error ? NULL : request->buffer) == -ENOMEM)
+			  error ? NULL : request->buffer, true) == -ENOMEM)
 		braid_session_end(volume->bn, request->node, WIRE_BYE_STUCK);
 	braid_apply_end(request, false);
 }

@@ -348,7 +348,7 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
 		if (braid_send_io(volume, node, frame_type(request),
 				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
-				  request->flushing ? NULL : request->buffer) == -ENOMEM)
+				  request->flushing ? NULL : request->buffer, true) == -ENOMEM)
 			braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 	}
 }

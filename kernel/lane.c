@@ -5,14 +5,29 @@
  * Two works per lane, neither of which ever waits for the socket: the receive work runs from the socket's data-ready and
  * state-change callbacks with a budget, the send work from new frames and from the write-space callback. Payload is
  * received straight into pages of a braid_buffer and sent from them. Both run with memalloc_noio: they are needed to make
- * memory free [L4]. A lane that fails only reports it; whoever owns the lane closes it from another context.
+ * memory free [L4].
+ *
+ * A write should not wait for threads on its way, and many should share packets [N5]. Who queues a frame that somebody waits for
+ * (a write, acknowledgements) becomes the lane's sender if nobody is, and sends all that is queued: no thread is woken. What
+ * others queue meanwhile, on other processors, goes out with it. Frames that nobody waits for (resync, eviction) wake the send
+ * work, or whoever completes a burst sends it. No timer, nothing waits for more to come. And a lane on which acknowledgements
+ * arrive, which are small and need no memory, is read by a tasklet; the receive work gets the rest. Not by
+ * the callback itself: requests end in there, and what users do then must not happen under the socket's lock.
+ *
+ *   sender     false -> true: the send work, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
+ *              the work. braid_lane_close() sets stopped and waits for false.
+ *   receiving  the bit LANE_RECEIVING is taken by the receive work or the tasklet; who does not get it queues the work.
+ *
+ * A lane that fails only reports it; whoever owns the lane closes it from another context.
  */
 #include <linux/mempool.h>
 #include <linux/sched/mm.h>
 #include <linux/tcp.h>
-#include <net/tcp_states.h>
+#include <net/tcp.h>
 #include "compat.h"
 #include "lane.h"
+
+enum { LANE_RECEIVING };	/* bit of lane->receiving */
 
 /* ---- frames ---- */
 
@@ -193,6 +208,7 @@ static void take_queued(struct braid_lane *lane)
 
 	spin_lock_bh(&lane->lock);
 	list_splice_init(&lane->queue, &taken);
+	lane->queued_bytes = 0;
 	spin_unlock_bh(&lane->lock);
 	list_for_each_entry_safe(frame, next, &taken, entry) {
 		frame->header.sequence = lane->send_sequence++;
@@ -276,8 +292,17 @@ static void wait_for_memory(struct sock *sk)
 		schedule_timeout_idle(msecs_to_jiffies(LANE_MEMORY_PAUSE_MS));
 }
 
+/* The socket took nothing. Who sends its own frame does not wait for memory: the work does. */
+static void socket_is_full(struct braid_lane *lane, bool may_wait)
+{
+	if (may_wait)
+		wait_for_memory(lane->socket->sk);
+	else if (sk_stream_is_writeable(lane->socket->sk))
+		braid_lane_kick_send(lane);
+}
+
 /* True: call again. False: nothing more to send, or the socket takes no more; write-space (or the next ping) wakes us. */
-static bool send_some(struct braid_lane *lane)
+static bool send_some(struct braid_lane *lane, bool may_wait)
 {
 	struct braid_frame *first;
 	int sent;
@@ -295,7 +320,7 @@ static bool send_some(struct braid_lane *lane)
 		return true;
 	}
 	if (sent == 0 || sent == -EAGAIN || sent == -ENOMEM || sent == -ENOBUFS) {
-		wait_for_memory(lane->socket->sk);
+		socket_is_full(lane, may_wait);
 		return false;
 	}
 	/* What the peer said before it closed (BYE, REFUSE) is still to be read: the receive work reports the failure. */
@@ -307,27 +332,78 @@ static bool send_some(struct braid_lane *lane)
 	return false;
 }
 
+static bool send_begins(struct braid_lane *lane)
+{
+	bool begins;
+
+	spin_lock_bh(&lane->lock);
+	begins = !lane->sender && !lane->stopped;
+	if (begins)
+		lane->sender = true;
+	else
+		lane->send_again = true;
+	spin_unlock_bh(&lane->lock);
+	return begins;
+}
+
+/* The last touch of the lane by a sender. What was queued since it looked, or while it had enough, goes to the work. */
+static void send_ends(struct braid_lane *lane, bool more)
+{
+	spin_lock_bh(&lane->lock);
+	lane->sender = false;
+	if ((more || lane->send_again || !list_empty(&lane->queue)) && !lane->stopped)
+		queue_work(braid_send_queue, &lane->send_work);
+	lane->send_again = false;
+	if (lane->stopped)
+		wake_up_var(&lane->sender);
+	spin_unlock_bh(&lane->lock);
+}
+
 static void send_work(struct work_struct *work)
 {
 	struct braid_lane *lane = container_of(work, struct braid_lane, send_work);
-	unsigned int noio = memalloc_noio_save();
+	unsigned int noio;
 
-	while (send_some(lane))
+	if (!send_begins(lane))
+		return;
+	noio = memalloc_noio_save();
+	while (send_some(lane, true))
 		cond_resched();
 	memalloc_noio_restore(noio);
+	send_ends(lane, false);
 }
 
-static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool only_open)
+void braid_lane_send_now(struct braid_lane *lane)
 {
-	bool accepted;
+	unsigned int noio = memalloc_noio_save();
+	u32 calls = 0;
+	bool more;
+
+	do
+		more = send_some(lane, false);
+	while (more && ++calls < LANE_SEND_CALLS);
+	memalloc_noio_restore(noio);
+	send_ends(lane, more);
+}
+
+static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool only_open, enum lane_haste haste, bool *sender)
+{
+	bool accepted, begins = false;
 
 	spin_lock_bh(&lane->lock);
 	accepted = !lane->stopped && (lane->open || !only_open);
 	if (accepted) {
 		list_add_tail(&frame->entry, &lane->queue);
-		queue_work(braid_lane_queue, &lane->send_work);
+		lane->queued_bytes += prefix_bytes(frame) + frame->payload_bytes;
+		begins = !lane->sender && (haste == LANE_AT_ONCE ||
+					   (haste == LANE_IN_BURSTS && lane->queued_bytes >= LANE_BURST_BYTES));
+		if (begins)
+			lane->sender = true;
+		else if (!lane->sender)
+			queue_work(braid_send_queue, &lane->send_work);
 	}
 	spin_unlock_bh(&lane->lock);
+	*sender = begins;
 	if (!accepted)
 		braid_frame_free(frame);
 	return accepted ? 0 : -ENOTCONN;
@@ -335,13 +411,15 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 
 void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame)
 {
+	bool sender;
+
 	if (frame)
-		lane_enqueue(lane, frame, false);
+		lane_enqueue(lane, frame, false, LANE_BY_WORK, &sender);
 }
 
-int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame)
+int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender)
 {
-	return lane_enqueue(lane, frame, true);
+	return lane_enqueue(lane, frame, true, haste, sender);
 }
 
 void braid_lane_kick_receive(struct braid_lane *lane)
@@ -357,7 +435,7 @@ void braid_lane_kick_send(struct braid_lane *lane)
 {
 	spin_lock_bh(&lane->lock);
 	if (!lane->stopped)
-		queue_work(braid_lane_queue, &lane->send_work);
+		queue_work(braid_send_queue, &lane->send_work);
 	spin_unlock_bh(&lane->lock);
 }
 
@@ -516,6 +594,7 @@ static int frame_received(struct braid_lane *lane)
 
 	lane->stage = LANE_HEADER;
 	lane->have_bytes = 0;
+	WRITE_ONCE(lane->acks_expected, lane->header.type == WIRE_ACKS);
 	if (payload) {
 		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
 		if (braid_crc32c_combine(lane->fixed_crc, payload->crc, payload->length_bytes) !=
@@ -621,8 +700,15 @@ static void receive_work(struct work_struct *work)
 {
 	struct braid_lane *lane = container_of(work, struct braid_lane, receive_work);
 	unsigned int noio = memalloc_noio_save();
-	int error = READ_ONCE(lane->failed) ? -EAGAIN : receive_run(lane);
+	int error;
 
+	if (test_and_set_bit_lock(LANE_RECEIVING, &lane->receiving)) {
+		braid_lane_kick_receive(lane);	/* the tasklet is at it, on another processor, and soon done */
+		memalloc_noio_restore(noio);
+		return;
+	}
+	error = READ_ONCE(lane->failed) ? -EAGAIN : receive_run(lane);
+	clear_bit_unlock(LANE_RECEIVING, &lane->receiving);
 	if (!error)
 		braid_lane_kick_receive(lane);
 	else if (error != -EAGAIN)
@@ -630,9 +716,99 @@ static void receive_work(struct work_struct *work)
 	memalloc_noio_restore(noio);
 }
 
+/* ---- acknowledgements, read by the tasklet ---- */
+
+enum peek {
+	PEEK_FRAME,	/* acknowledgements are complete */
+	PEEK_EMPTY,
+	PEEK_OTHER,	/* something else, or an error: for the receive work */
+};
+
+/* tcp_read_sock() actor: bytes of one frame, up to the end of its fixed part if that is all of it. */
+static int take_bytes(read_descriptor_t *desc, struct sk_buff *skb, unsigned int offset, size_t length)
+{
+	struct braid_lane *lane = desc->arg.data;
+	size_t used = 0;
+
+	while (used < length && desc->count) {
+		bool in_header = lane->stage == LANE_HEADER;
+		u32 want_bytes = in_header ? WIRE_HEADER_BYTES : lane->fixed_bytes;
+		u32 part_bytes = min_t(size_t, length - used, want_bytes - lane->have_bytes);
+		u8 *to = in_header ? lane->header_bytes : lane->fixed;
+
+		if (skb_copy_bits(skb, offset + used, to + lane->have_bytes, part_bytes))
+			break;
+		used += part_bytes;
+		lane->have_bytes += part_bytes;
+		if (lane->have_bytes < want_bytes)
+			continue;
+		if (!in_header || header_received(lane) || lane->header.type != WIRE_ACKS)
+			desc->count = 0;
+	}
+	return used;
+}
+
+static enum peek peek_frame(struct braid_lane *lane)
+{
+	read_descriptor_t desc = { .arg.data = lane, .count = 1 };
+	struct sock *sk = lane->socket->sk;
+	int got = -EBUSY;
+
+	bh_lock_sock(sk);
+	if (!sock_owned_by_user(sk) && sk->sk_state == TCP_ESTABLISHED && !sk->sk_err &&
+	    !(sk->sk_shutdown & RCV_SHUTDOWN))
+		got = tcp_read_sock(sk, &desc, take_bytes);
+	bh_unlock_sock(sk);
+	if (got < 0 || lane->failed)
+		return PEEK_OTHER;
+	if (desc.count)
+		return PEEK_EMPTY;
+	return lane->stage == LANE_FIXED && lane->header.type == WIRE_ACKS && lane->have_bytes == lane->fixed_bytes &&
+	       lane->header.length_bytes == lane->fixed_bytes ? PEEK_FRAME : PEEK_OTHER;
+}
+
+static void acks_tasklet(struct tasklet_struct *tasklet)
+{
+	struct braid_lane *lane = from_tasklet(lane, tasklet, acks_tasklet);
+	enum peek peek = PEEK_OTHER;
+	u32 frames;
+
+	if (test_and_set_bit_lock(LANE_RECEIVING, &lane->receiving)) {
+		braid_lane_kick_receive(lane);
+		return;
+	}
+	if (!READ_ONCE(lane->failed) && lane->stage != LANE_PAYLOAD && smp_load_acquire(&lane->deliver)) {
+		for (frames = 0; frames < LANE_RECEIVE_FRAMES; frames++) {
+			peek = peek_frame(lane);
+			if (peek != PEEK_FRAME)
+				break;
+			if (fixed_received(lane) || frame_received(lane)) {
+				peek = PEEK_OTHER;
+				break;
+			}
+		}
+	}
+	clear_bit_unlock(LANE_RECEIVING, &lane->receiving);
+	if (peek != PEEK_EMPTY)
+		braid_lane_kick_receive(lane);
+}
+
 /* ---- life ---- */
 
 static void lane_data_ready(struct sock *sk)
+{
+	struct braid_lane *lane;
+
+	read_lock_bh(&sk->sk_callback_lock);
+	lane = sk->sk_user_data;
+	if (lane && READ_ONCE(lane->acks_expected))
+		tasklet_schedule(&lane->acks_tasklet);
+	else if (lane)
+		queue_work(braid_lane_queue, &lane->receive_work);
+	read_unlock_bh(&sk->sk_callback_lock);
+}
+
+static void lane_state_change(struct sock *sk)
 {
 	struct braid_lane *lane;
 
@@ -651,7 +827,7 @@ static void lane_write_space(struct sock *sk)
 	lane = sk->sk_user_data;
 	if (lane && sk_stream_is_writeable(sk)) {
 		clear_bit(SOCK_NOSPACE, &sk->sk_socket->flags);
-		queue_work(braid_lane_queue, &lane->send_work);
+		queue_work(braid_send_queue, &lane->send_work);
 	}
 	read_unlock_bh(&sk->sk_callback_lock);
 }
@@ -694,6 +870,7 @@ struct braid_lane *braid_lane_alloc(struct braid_net *bn, struct socket *socket,
 	INIT_LIST_HEAD(&lane->sending);
 	INIT_WORK(&lane->receive_work, receive_work);
 	INIT_WORK(&lane->send_work, send_work);
+	tasklet_setup(&lane->acks_tasklet, acks_tasklet);
 	braid_socket_prepare(bn, socket);
 	return lane;
 }
@@ -708,7 +885,7 @@ void braid_lane_start(struct braid_lane *lane, void (*data_ready)(struct sock *s
 	lane->write_space = sk->sk_write_space;
 	sk->sk_user_data = lane;
 	sk->sk_data_ready = lane_data_ready;
-	sk->sk_state_change = lane_data_ready;
+	sk->sk_state_change = lane_state_change;
 	sk->sk_write_space = lane_write_space;
 	write_unlock_bh(&sk->sk_callback_lock);
 }
@@ -727,6 +904,16 @@ static void restore_callbacks(struct braid_lane *lane)
 	write_unlock_bh(&sk->sk_callback_lock);
 }
 
+static bool sender_is_there(struct braid_lane *lane)
+{
+	bool there;
+
+	spin_lock_bh(&lane->lock);	/* it lets go of the lane under the lock */
+	there = lane->sender;
+	spin_unlock_bh(&lane->lock);
+	return there;
+}
+
 void braid_lane_close(struct braid_lane *lane)
 {
 	flush_work(&lane->send_work);	/* BYE or REFUSE go out if the socket takes them */
@@ -734,7 +921,9 @@ void braid_lane_close(struct braid_lane *lane)
 	lane->open = false;
 	lane->stopped = true;
 	spin_unlock_bh(&lane->lock);
+	wait_var_event(&lane->sender, !sender_is_there(lane));	/* its calls do not wait for the socket */
 	restore_callbacks(lane);
+	tasklet_kill(&lane->acks_tasklet);
 	cancel_work_sync(&lane->receive_work);
 	cancel_work_sync(&lane->send_work);
 	free_frames(&lane->queue);

@@ -25,12 +25,21 @@ enum {
 	LANE_RECEIVE_FRAMES = 64,	/* [N5] one run of the receive work ends after so many frames ... */
 	LANE_RECEIVE_BYTES = 2 << 20,	/* ... or bytes, and queues itself again */
 	LANE_MEMORY_PAUSE_MS = 10,
+	LANE_SEND_CALLS = 64,		/* who queued a frame makes at most so many calls of the socket, then the work goes on */
+	LANE_BURST_BYTES = 60 << 10,	/* so much fills a packet of the largest kind: no reason to collect more */
 	LANE_SEND_VECTORS = 32,		/* pieces of memory in one sendmsg */
 	LANE_DATA_PATIENCE = 10,	/* failure timeouts, and at least so long: */
 	LANE_DATA_PATIENCE_MS_MIN = 60000,
 	SESSION_PING_MS_MAX = 1000,
 	SESSION_BACKOFF_MS_MIN = 100,
 	SESSION_BACKOFF_MS_MAX = 2000,
+};
+
+/* Who sends a frame that is queued (lane.c, head comment). */
+enum lane_haste {
+	LANE_BY_WORK,
+	LANE_IN_BURSTS,	/* the work, or who completes a burst */
+	LANE_AT_ONCE,	/* who queues it, if it can be the sender */
 };
 
 enum lane_stage {
@@ -52,16 +61,22 @@ struct braid_lane {
 	spinlock_t lock;	/* bottom halves disabled */
 	struct braid_session *session;	/* NULL while pending; under lock */
 	struct list_head queue;	/* frames to send; under lock */
+	u32 queued_bytes;	/* in it; under lock */
 	bool open;		/* volumes may send; under lock */
 	u64 session_number;	/* of the session that it is part of, 0 before that opens; under lock */
-	bool stopped;		/* no work is queued any more; under lock */
+	bool stopped;		/* no work is queued any more, nobody becomes the sender; under lock */
 	bool failed;		/* reported; under lock */
+	bool sender;		/* somebody sends: the send work, or who queued a frame; under lock */
+	bool send_again;	/* the send work came while somebody else was the sender; under lock */
 
 	bool authenticated;	/* receive work sets it last (release); then auth does not change any more */
 	bool deliver;		/* session work sets it: session is open, frames go to the volumes */
 	bool connected;		/* receive work */
 
-	/* receive work only */
+	/* whoever holds LANE_RECEIVING: the receive work, or the tasklet for acknowledgements */
+	unsigned long receiving;	/* bit 0 */
+	bool acks_expected;	/* the last frame was acknowledgements */
+	struct tasklet_struct acks_tasklet;
 	struct work_struct receive_work;
 	struct auth auth;
 	u8 claimed_node;	/* responder: who the HELLO says it is; not proved */
@@ -78,7 +93,7 @@ struct braid_lane {
 	union wire_body body;
 	struct auth_reply reply;
 
-	/* send work only */
+	/* the sender only */
 	struct work_struct send_work;
 	struct list_head sending;	/* numbered and encoded; the first one may be sent in part */
 	u32 sent_bytes;		/* of the first one */
@@ -157,7 +172,8 @@ static inline struct braid_net_private *braid_private(struct braid_net *bn)
 }
 
 extern struct workqueue_struct *braid_session_queue;	/* may sleep long: session works, accepting, reaping */
-extern struct workqueue_struct *braid_lane_queue;	/* receive and send works */
+extern struct workqueue_struct *braid_lane_queue;	/* receive works */
+extern struct workqueue_struct *braid_send_queue;	/* send works */
 
 /* ---- lane.c ---- */
 int braid_frames_init(void);
@@ -175,8 +191,12 @@ void braid_lane_start(struct braid_lane *lane, void (*data_ready)(struct sock *s
 void braid_lane_close(struct braid_lane *lane);
 /* Queue a frame of the session layer itself; takes it over, NULL is ignored. Any context but hard interrupt. */
 void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame);
-/* The same for frames of volumes: only while the session is open. */
-int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame);
+/*
+ * The same for frames of volumes: only while the session is open. *@sender: the caller has to call braid_lane_send_now(), until
+ * when the lane stays. The caller may be under RCU, that call may not: it sleeps.
+ */
+int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender);
+void braid_lane_send_now(struct braid_lane *lane);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);

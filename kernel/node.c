@@ -28,6 +28,7 @@ enum {
 
 struct workqueue_struct *braid_session_queue;
 struct workqueue_struct *braid_lane_queue;
+struct workqueue_struct *braid_send_queue;
 
 struct learned_node {
 	struct list_head entry;
@@ -672,7 +673,8 @@ int braid_sessions_init(void)
 		return error;
 	braid_session_queue = alloc_workqueue("braid_session", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	braid_lane_queue = alloc_workqueue("braid_lane", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, WQ_MAX_ACTIVE);
-	if (braid_session_queue && braid_lane_queue)
+	braid_send_queue = alloc_workqueue("braid_send", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
+	if (braid_session_queue && braid_lane_queue && braid_send_queue)
 		return 0;
 	braid_sessions_exit();
 	return -ENOMEM;
@@ -680,10 +682,13 @@ int braid_sessions_init(void)
 
 void braid_sessions_exit(void)
 {
+	if (braid_send_queue)
+		destroy_workqueue(braid_send_queue);
 	if (braid_lane_queue)
 		destroy_workqueue(braid_lane_queue);
 	if (braid_session_queue)
 		destroy_workqueue(braid_session_queue);
+	braid_send_queue = NULL;
 	braid_lane_queue = NULL;
 	braid_session_queue = NULL;
 	synchronize_net();	/* socket callbacks that were entered before they were restored */

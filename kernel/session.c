@@ -141,19 +141,22 @@ static struct braid_lane *find_lane(struct braid_net *bn, u8 node, unsigned int 
 	return session && lane < WIRE_LANES_MAX ? rcu_dereference(session->lane[lane]) : NULL;
 }
 
-int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame)
+int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame, bool urgent)
 {
 	struct braid_lane *target;
 	int result = -ENOTCONN;
+	bool sender = false;
 
 	rcu_read_lock();
 	target = find_lane(bn, node, lane);
 	/* A lane has one number in its life: what fits it now cannot go out on the lane of another incarnation. */
 	if (target && braid_volumes_may_send(bn, node, READ_ONCE(target->session_number), frame))
-		result = braid_lane_send_open(target, frame);
+		result = braid_lane_send_open(target, frame, urgent ? LANE_AT_ONCE : LANE_IN_BURSTS, &sender);
 	else
 		braid_frame_free(frame);
 	rcu_read_unlock();
+	if (sender)
+		braid_lane_send_now(target);
 	return result;
 }
 
@@ -161,11 +164,12 @@ int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned in
 {
 	struct braid_lane *target;
 	int result = -ENOTCONN;
+	bool sender;
 
 	rcu_read_lock();
 	target = find_lane(bn, node, lane);
 	if (target && number && READ_ONCE(target->session_number) == number)
-		result = braid_lane_send_open(target, frame);
+		result = braid_lane_send_open(target, frame, LANE_BY_WORK, &sender);
 	else
 		braid_frame_free(frame);
 	rcu_read_unlock();
@@ -817,7 +821,7 @@ void braid_session_tell_all(struct braid_net *bn, const struct braid_peer_config
 			continue;
 		frame = node_frame(config, body);
 		if (frame)
-			braid_session_send(bn, i, 0, frame);
+			braid_session_send(bn, i, 0, frame, false);
 	}
 	kfree(body);
 }

@@ -63,11 +63,15 @@ u32 braid_crc32c_combine(u32 crc_a, u32 crc_b, size_t b_bytes);
 
 /*
  * Queue @frame on @lane (0 control; 1.. data) of the session with @node; takes it over in any case. -ENOTCONN when there
- * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). Any context but hard
- * interrupt, not under volume->lock; never sleeps. Frames of one lane keep their order.
+ * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). @urgent: somebody waits for
+ * it, it is sent at once. Sleeps: it may send itself, but never waits for room in the socket. Frames of one
+ * lane keep their order.
  */
-int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame);
-/* The same for a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. */
+int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame, bool urgent);
+/*
+ * For a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. Only queues it.
+ * Any context but hard interrupt, not under volume->lock.
+ */
 int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned int lane, struct braid_frame *frame);
 /* A data lane for the current CPU; 0 when there is no open session. Same lane for FLUSH and others: order between
  * lanes never matters [W5]. */
