@@ -298,7 +298,9 @@ static void forget(struct step *step, const struct volume_event *event)
 	action->refusal = VOLUME_OK;
 	if (!peer)
 		return;
-	if ((volume_is_member(volume, event->node) && !MUTANT(forget_member)) || peer->relation > VOLUME_ABSENT) {
+	/* Writes that it owes an answer to are released when the record that drops it is durable, and not without its slot. */
+	if ((volume_is_member(volume, event->node) && !MUTANT(forget_member)) || peer->relation > VOLUME_ABSENT ||
+	    ((volume->proposal.active || peer->acks_pending) && !MUTANT(forget_with_writes))) {
 		action->refusal = volume_is_member(volume, event->node) ? VOLUME_REFUSED_MEMBER : VOLUME_REFUSED_BUSY;
 		action->nodes = NODE_BIT(event->node);
 		return;

@@ -117,6 +117,7 @@
 	X(gate_ignored, "G3", "G4", sim, "writes do not ask the gate") \
 	X(mark_not_waited_for, "G2", "G8", G13-split-met-at-attach, "the first write of a generation does not wait for its mark") \
 	X(resync_before_marks, "I5", "B6", B6-target-meets-a-third, "resync data is written before what third replicas lack is saved") \
+	X(forget_with_writes, "W4", "L1", test_volume_command, "a replica is forgotten while writes wait for the record that drops it") \
 	X(proof_outlives_mark, "D2", "B4", B4-marked-while-proving, "a proof clears bits that were set again after its data was read") \
 	X(proof_without_peer, "D2", "B4", sim, "bits are cleared before the target flushed") \
 	X(resync_unlocked, "I15", "B13", sim, "resync does not hold the range that it compares") \

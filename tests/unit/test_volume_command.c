@@ -493,6 +493,27 @@ static void test_forget_frees_the_slot(void **state)
 	assert_ptr_equal(peer_of(THIRD), peer);
 }
 
+/* Forgotten at once, nobody would release the write when the record that drops the replica is durable: it would wait for ever. */
+static void test_forget_waits_for_writes_W4(void **state)
+{
+	struct volume_ack ack;
+
+	(void)state;
+	bed_writing();
+	volume_begin(volume, &ack, 0, 4096);
+	volume_acked(volume, &ack, ME);
+	volume_acked(volume, &ack, HIGH);
+	volume_missed(volume, &ack, LOW);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+	assert_true(volume->proposal.active);
+	post_node(VOLUME_EVENT_FORGET, LOW);
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(LOW));
+	assert_true(volume->super.replicas & NODE_BIT(LOW));
+	assert_true(volume_released(volume, &ack, LOW));
+	volume_end(volume, &ack);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -514,6 +535,7 @@ int main(void)
 		cmocka_unit_test(test_told_to_yield_G7),
 		cmocka_unit_test(test_forget_in_every_state_G8),
 		cmocka_unit_test(test_forget_frees_the_slot),
+		cmocka_unit_test(test_forget_waits_for_writes_W4),
 	};
 
 	return cmocka_run_group_tests_name("volume_command", tests, NULL, NULL);
