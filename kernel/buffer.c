@@ -13,6 +13,7 @@
 #include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 #include "buffer.h"
 #include "core/limits.h"
@@ -21,8 +22,19 @@ enum {
 	POOL_BUFFERS = 8,
 	POOL_PAGES = 1024,
 	BUFFER_PAGES_MAX = IO_BYTES_MAX / PAGE_SIZE,
+	STACK_PAGES = BUFFER_PAGES_MAX,
 };
 
+/*
+ * Pages that were given back, kept for the next buffer: many kernels clear each page that they hand out, which costs about as much
+ * as the copy into it. What is in them is overwritten, or lies behind the end of what is sent and written.
+ */
+struct page_stack {
+	u32 nr;
+	struct page *page[STACK_PAGES];
+};
+
+static DEFINE_PER_CPU(struct page_stack, page_stacks);
 static mempool_t *struct_pool;
 static mempool_t *page_pool;
 static DEFINE_MUTEX(pool_mutex);
@@ -43,16 +55,57 @@ int braid_buffer_init(void)
 
 void braid_buffer_exit(void)
 {
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct page_stack *stack = per_cpu_ptr(&page_stacks, cpu);
+
+		while (stack->nr)
+			__free_page(stack->page[--stack->nr]);
+	}
 	mempool_destroy(page_pool);
 	mempool_destroy(struct_pool);
 }
 
-/* A page that the socket still references must not be reused: its content would change under a retransmission. */
+/* Pages at hand, of the current processor. Interrupts off: buffers end in them. */
+static struct page *page_take(void)
+{
+	struct page_stack *stack;
+	struct page *page = NULL;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	stack = this_cpu_ptr(&page_stacks);
+	if (stack->nr)
+		page = stack->page[--stack->nr];
+	local_irq_restore(flags);
+	return page;
+}
+
+static bool page_keep(struct page *page)
+{
+	struct page_stack *stack;
+	unsigned long flags;
+	bool kept;
+
+	local_irq_save(flags);
+	stack = this_cpu_ptr(&page_stacks);
+	kept = stack->nr < STACK_PAGES;
+	if (kept)
+		stack->page[stack->nr++] = page;
+	local_irq_restore(flags);
+	return kept;
+}
+
+/*
+ * A page that the socket still references must not be reused: its content would change under a retransmission. The pool
+ * comes first, so that what waits for it goes on.
+ */
 static void page_release(struct page *page)
 {
 	if (page_ref_count(page) > 1)
 		put_page(page);
-	else
+	else if (READ_ONCE(page_pool->curr_nr) < POOL_PAGES || !page_keep(page))
 		mempool_free(page, page_pool);
 }
 
@@ -103,7 +156,9 @@ struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
 	buffer->crc = 0;
 	buffer->nr_pages = 0;
 	while (buffer->nr_pages < nr_pages) {
-		page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
+		page = page_take();
+		if (!page)
+			page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
 		if (!page)
 			break;
 		add_page(buffer, page);
@@ -154,8 +209,6 @@ void braid_buffer_from_bio(struct braid_buffer *buffer, struct bio *bio)
 		}
 		kunmap_local(source);
 	}
-	/* Over the copy, never over the submitter's pages: those may change between two readings [W2]. */
-	buffer->crc = braid_buffer_crc(buffer, 0, buffer->length_bytes);
 }
 
 void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio)

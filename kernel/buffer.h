@@ -25,7 +25,7 @@ void braid_buffer_exit(void);
 struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp);
 void braid_buffer_get(struct braid_buffer *buffer);
 void braid_buffer_put(struct braid_buffer *buffer);	/* any context: local I/O ends in interrupts */
-/* Copy the data of @bio (its current iterator) into @buffer, computing buffer->crc on the way [W2]. */
+/* Copy the data of @bio (its current iterator) into @buffer [W2]; buffer->crc is not computed. */
 void braid_buffer_from_bio(struct braid_buffer *buffer, struct bio *bio);
 /* Copy @buffer to @bio's data, for remote reads. Lengths are equal. */
 void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio);

@@ -19,7 +19,6 @@ struct braid_request *braid_request_alloc(struct braid_volume *volume)
 {
 	struct braid_io *io = volume->io;
 	struct braid_request *request = mempool_alloc(io->requests, GFP_NOIO);
-	unsigned long flags;
 
 	memset(request, 0, sizeof(*request));
 	request->volume = volume;
@@ -27,9 +26,7 @@ struct braid_request *braid_request_alloc(struct braid_volume *volume)
 	INIT_LIST_HEAD(&request->ending);
 	INIT_HLIST_NODE(&request->by_id);
 	refcount_set(&request->references, 1);
-	spin_lock_irqsave(&volume->lock, flags);
-	io->nr_requests++;
-	spin_unlock_irqrestore(&volume->lock, flags);
+	atomic_inc(&io->nr_requests);
 	return request;
 }
 
@@ -42,10 +39,10 @@ void braid_request_put(struct braid_request *request)
 		return;
 	braid_buffer_put(request->buffer);
 	mempool_free(request, volume->io->requests);
-	/* Under the lock to the end: braid_io_free() frees the volume when it has seen 0. */
-	spin_lock_irqsave(&volume->lock, flags);
-	if (!--volume->io->nr_requests)
-		wake_up_all(&volume->changed);
+	/* The last one under the lock to the end: braid_io_free() frees the volume when it has seen 0 there. */
+	if (!atomic_dec_and_lock_irqsave(&volume->io->nr_requests, &volume->lock, flags))
+		return;
+	wake_up_all(&volume->changed);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -333,8 +330,12 @@ static u8 frame_type(const struct braid_request *request)
 static void send_to_peers(struct braid_request *request, u32 nodes)
 {
 	struct braid_volume *volume = request->volume;
+	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
 	u8 node;
 
+	/* Over the copy, never over the submitter's pages: those may change between two readings [W2]. */
+	if (nodes && payload)
+		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
 	for (node = 0; node < NODES_MAX; node++) {
 		struct wire_io io = {
 			.offset_bytes = request->offset_bytes,
@@ -348,7 +349,7 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
 		if (braid_send_io(volume, node, frame_type(request),
 				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
-				  request->flushing ? NULL : request->buffer, true) == -ENOMEM)
+				  payload, true) == -ENOMEM)
 			braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 	}
 }
@@ -782,7 +783,7 @@ static bool io_idle(struct braid_volume *volume)
 	bool idle;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	idle = !volume->core.in_flight && !io->nr_reads && (!io->failing || !io->nr_requests);
+	idle = !volume->core.in_flight && !io->nr_reads && (!io->failing || !atomic_read(&io->nr_requests));
 	spin_unlock_irqrestore(&volume->lock, flags);
 	return idle;
 }
@@ -842,7 +843,7 @@ static bool no_requests(struct braid_volume *volume)
 	bool none;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	none = !volume->io->nr_requests;
+	none = !atomic_read(&volume->io->nr_requests);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	return none;
 }

@@ -91,7 +91,7 @@ struct braid_io {
 	u32 nr_reads;
 	u32 nr_asked;			/* reads in flight at peers */
 	struct wait_queue_entry changed;	/* on volume->changed: looks after reads in flight at peers */
-	u32 nr_requests;		/* allocated, local I/O included */
+	atomic_t nr_requests;		/* allocated, local I/O included; to 0 under the lock only */
 	bool failing;			/* braid_io_fail_all(): no way back */
 
 	/* eviction round (io_log.c): IDLE -> flush in flight -> work evicts -> IDLE */
