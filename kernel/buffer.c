@@ -34,7 +34,7 @@ struct page_stack {
 	struct page *page[STACK_PAGES];
 };
 
-static DEFINE_PER_CPU(struct page_stack, page_stacks);
+static struct page_stack __percpu *page_stacks;
 static mempool_t *struct_pool;
 static mempool_t *page_pool;
 static DEFINE_MUTEX(pool_mutex);
@@ -46,11 +46,18 @@ int braid_buffer_init(void)
 	if (!struct_pool)
 		return -ENOMEM;
 	page_pool = mempool_create_page_pool(POOL_PAGES, 0);
-	if (!page_pool) {
-		mempool_destroy(struct_pool);
-		return -ENOMEM;
-	}
+	if (!page_pool)
+		goto no_pages;
+	page_stacks = alloc_percpu(struct page_stack);
+	if (!page_stacks)
+		goto no_stacks;
 	return 0;
+
+no_stacks:
+	mempool_destroy(page_pool);
+no_pages:
+	mempool_destroy(struct_pool);
+	return -ENOMEM;
 }
 
 void braid_buffer_exit(void)
@@ -58,11 +65,12 @@ void braid_buffer_exit(void)
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
-		struct page_stack *stack = per_cpu_ptr(&page_stacks, cpu);
+		struct page_stack *stack = per_cpu_ptr(page_stacks, cpu);
 
 		while (stack->nr)
 			__free_page(stack->page[--stack->nr]);
 	}
+	free_percpu(page_stacks);
 	mempool_destroy(page_pool);
 	mempool_destroy(struct_pool);
 }
@@ -75,7 +83,7 @@ static struct page *page_take(void)
 	unsigned long flags;
 
 	local_irq_save(flags);
-	stack = this_cpu_ptr(&page_stacks);
+	stack = this_cpu_ptr(page_stacks);
 	if (stack->nr)
 		page = stack->page[--stack->nr];
 	local_irq_restore(flags);
@@ -89,7 +97,7 @@ static bool page_keep(struct page *page)
 	bool kept;
 
 	local_irq_save(flags);
-	stack = this_cpu_ptr(&page_stacks);
+	stack = this_cpu_ptr(page_stacks);
 	kept = stack->nr < STACK_PAGES;
 	if (kept)
 		stack->page[stack->nr++] = page;
