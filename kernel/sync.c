@@ -12,8 +12,9 @@
  * Proof: a batch of chunks that are known to be the same is flushed at the target and here; when both flushes ended, its
  * bits are cleared, if the peer is still our target at that moment, looked at under the lock that the core changes
  * relations under, and nothing was marked for it since the data was read: a secondary that is the source of one node takes
- * writes of a primary that does not stream to that node. A granule larger than a chunk is cleared when its chunks are neighbours in one batch; what remains at
- * the seams of batches is done again in the next pass. A pass that finds nothing dirty ends the run.
+ * writes of a primary that does not stream to that node. A granule larger than a chunk is cleared when its chunks are
+ * neighbours in one batch; what remains at the seams of batches is done again in the next pass. A pass that finds nothing
+ * dirty ends the run.
  *
  * Memory: the run owns its chunks; a chunk owns its buffer between READ and SEND. Works are queued under volume->lock and
  * only while the run is not stopped, so braid_sync_stop() can cancel them and free the run. No polling: every

@@ -119,8 +119,12 @@ done </sys/kernel/debug/braid/*-bench"""
 braid down --all --force %(state)s
 braid node stop %(state)s
 rm -rf /run/braid-bench
-modprobe -r braid || { sleep 1; rmmod braid; }
-[ ! -e /sys/module/braid ]""" % {"state": STATE})
+for try in {1..50}; do
+	modprobe -r braid || rmmod braid
+	[ -e /sys/module/braid ] || exit 0
+	sleep 0.1
+done
+exit 1""" % {"state": STATE})
 
     def peer_gone(self):
         self.primary.must("braid disconnect %s %s" % (braid_name(self.secondary), STATE))
@@ -299,8 +303,10 @@ echo 100000000 >/sys/block/md97/md/sync_speed_min""" % (MD, disks[0], self.remot
         super().tear_down()
 
     def peer_gone(self):
-        self.primary.must("mdadm %(md)s --fail %(remote)s && sleep 0.2 && mdadm %(md)s --remove %(remote)s"
-                          % {"md": MD, "remote": self.remote})
+        self.primary.must(r"""
+mdadm %(md)s --fail %(remote)s || exit 1
+for try in {1..50}; do mdadm %(md)s --remove %(remote)s && exit 0; sleep 0.1; done
+exit 1""" % {"md": MD, "remote": self.remote})
 
     def peer_back(self):
         self.primary.must("mdadm %s --re-add --write-mostly %s" % (MD, self.remote))
