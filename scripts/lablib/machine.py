@@ -22,7 +22,7 @@ CMDLINE = ("console=ttyS0 quiet loglevel=4 mitigations=off panic=-1 printk.time=
            "printk.devkmsg=on net.ifnames=0 ipv6.disable_ipv6=1 tsc=reliable "
            "rcupdate.rcu_cpu_stall_timeout=60")
 ACCEL = {"kvm": ["-accel", "kvm", "-cpu", "host"],
-         "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,-monitor,-erms,-fsrm"]}
+         "tcg": ["-accel", "tcg,thread=multi", "-cpu", "max,-monitor,-erms,-fsrm,-sse4.2,-pclmulqdq"]}
 
 
 def probe(kernel):

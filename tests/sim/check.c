@@ -163,11 +163,23 @@ static void fork_branch(struct world *world, u8 node, u16 from)
 	n->branch = (u16)world->nr_branches++;
 }
 
+/*
+ * Damage took the log, and with it the mark whether anybody wrote under the newest record: it must count as written, which can make a
+ * split where there is none. What goes on at the side that nobody wrote at is a branch of its own (seed 1795385141875, 3 nodes).
+ */
+static bool split_by_damage(const struct world *world, const struct volume *volume)
+{
+	const struct generation *tail = lineage_tail(&volume->super.chain);
+	const struct record *record = tail ? record_find(world, tail->id) : NULL;
+
+	return world->knobs.damage && (volume->super.flags & ONDISK_SPLIT) && tail && tail->written && record && !record->attempts;
+}
+
 static void promoted(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 	u16 branch = branch_of_chain(world, &n->volume.super.chain);
-	bool own_word = !n->command_force && !n->command_down;
+	bool own_word = !n->command_force && !n->command_down && !split_by_damage(world, &n->volume);
 
 	world->count_promotes++;
 	world->count_forced += n->command_force;
