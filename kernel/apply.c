@@ -187,15 +187,21 @@ static void local_ended(struct braid_apply_request *request, int error)
 	braid_apply_end(request, true);
 }
 
-static void submit_later(struct braid_apply_request *request)
+void braid_apply_submit(struct braid_apply_request *request)
 {
 	struct braid_volume *volume = request->volume;
-	unsigned long flags;
 
-	spin_lock_irqsave(&volume->lock, flags);
 	list_add_tail(&request->entry, &volume->apply->submits);
 	queue_work(volume->workqueue, &volume->apply->submit_work);
-	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
+static void submit_later(struct braid_apply_request *request)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&request->volume->lock, flags);
+	braid_apply_submit(request);
+	spin_unlock_irqrestore(&request->volume->lock, flags);
 }
 
 static void local_endio(struct bio *bio)

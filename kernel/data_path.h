@@ -85,6 +85,8 @@ struct braid_apply_request *braid_apply_request_alloc(struct braid_volume *volum
 						      const struct wire_header *header, struct braid_buffer *payload);
 /* End: leaves range and log, and queues the acknowledgement when @ack. Any context. */
 void braid_apply_end(struct braid_apply_request *request, bool ack);
+/* Write its buffer at request->io, then end and acknowledge it. Under volume->lock. */
+void braid_apply_submit(struct braid_apply_request *request);
 /* Still the session in which the frame came? */
 bool braid_apply_current(const struct braid_apply_request *request);
 struct bio_set *braid_apply_bio_set(struct braid_volume *volume);
@@ -93,9 +95,10 @@ struct bio_set *braid_apply_bio_set(struct braid_volume *volume);
 /* DIGESTS and RESYNC_DATA; takes over @payload. 0 or -EPROTO. */
 int braid_sync_target_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
 			    const struct wire_resync *resync, struct braid_buffer *payload);
-/* One frame of resync; @resync->volume_id is filled in. As braid_send_io(). */
+/* One frame of resync; @resync->volume_id is filled in; @payload: a part of it, or NULL. As braid_send_io(). */
 int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id,
-		      struct wire_resync *resync, struct braid_buffer *payload);
+		      struct wire_resync *resync, struct braid_buffer *payload, u32 payload_offset_bytes,
+		      u32 payload_bytes);
 /* Address of a piece's page and offset in it; pieces never cross a page. */
 static inline void *braid_map_piece(const struct braid_buffer *buffer, u32 piece)
 {

@@ -297,5 +297,11 @@ void braid_sync_stop(struct braid_volume *volume, u8 node);	/* returns when noth
 int braid_sync_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
 		     const union wire_body *body, struct braid_buffer *payload);
 void braid_sync_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed);
+/*
+ * What the application feels while a resync runs [R3]: when a write begins, the time in ns, 0 when no resync does; when it
+ * ended, if that was not 0, under volume->lock.
+ */
+u64 braid_sync_io_begin(const struct braid_volume *volume);
+void braid_sync_io_end(struct braid_volume *volume, u64 begun_ns);
 
 #endif

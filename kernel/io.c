@@ -186,6 +186,8 @@ static void request_ended(struct braid_request *request)
 	}
 	braid_range_unlock(&volume->ranges, &request->range);
 	count_change(volume, request);
+	if (request->felt_ns)
+		braid_sync_io_end(volume, request->felt_ns);
 	if (request->flushing && !request->bio && request->kind == REQUEST_FLUSH)
 		braid_io_round_flushed(volume->io, ok);
 	else if (!request->flushing && !volume->io->failing)
@@ -595,6 +597,8 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 		request->preflush = bio->bi_opf & REQ_PREFLUSH;
 	}
 	if (request->kind == REQUEST_WRITE) {
+		if (!request->preflush)
+			request->felt_ns = braid_sync_io_begin(volume);
 		request->buffer = braid_buffer_alloc(request->length_bytes, GFP_NOIO);
 		braid_buffer_from_bio(request->buffer, bio);	/* [W2] */
 	}

@@ -57,6 +57,7 @@ struct braid_request {
 	struct volume_ack ack;
 	unsigned long start_time;	/* jiffies, for the disk's statistics */
 	unsigned long sent_time;	/* jiffies, into flight */
+	u64 felt_ns;			/* write: begin, while a resync runs; else 0 */
 	u64 id;
 	u64 offset_bytes;
 	u32 length_bytes;

@@ -1,107 +1,32 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Resync, the side that has the data [R] [D2]. One run per target.
- *
- * Life of a chunk (up to RESYNC_CHUNK_BYTES of a dirty run):
- *
- *   FREE -> RANGE (waits for writes of that range) -> READ (work reads and sends digests) -> DIGESTS (waits for
- *   DIFFERS) -> equal, or SEND (work sends the pieces) -> DATA (waits for their acknowledgement) -> into the open batch
- *
- * The range lock is held from READ to the end, so no application write can be overtaken by older data [R1] [I15].
+ * Resync, the side that has the data [R] [D2]: runs, one per target. Chunks: sync_chunk.c; decisions: core/resync.h.
  *
  * Proof: a batch of chunks that are known to be the same is flushed at the target and here; when both flushes ended, its
  * bits are cleared, if the peer is still our target at that moment, looked at under the lock that the core changes
  * relations under, and nothing was marked for it since the data was read: a secondary that is the source of one node takes
- * writes of a primary that does not stream to that node. A granule larger than a chunk is cleared when its chunks are
- * neighbours in one batch; what remains at the seams of batches is done again in the next pass. A pass that finds nothing
- * dirty ends the run.
+ * writes of a primary that does not stream to that node. What a batch proves of granules larger than a chunk is carried
+ * into the next until they are complete. A pass that finds nothing dirty ends the run.
  *
- * Memory: the run owns its chunks; a chunk owns its buffer between READ and SEND. Works are queued under volume->lock and
- * only while the run is not stopped, so braid_sync_stop() can cancel them and free the run. No polling: every
- * step follows from a completion.
+ * Memory: the run owns its chunks; a chunk owns its buffer. Works are queued under volume->lock and only while the run is not
+ * stopped, so braid_sync_stop() can cancel them, wait for the bios and free the run. No polling: every step follows from a
+ * completion, or from the timer that ends a pause of the governor while the application is busy [R3].
  */
+#include <linux/ktime.h>
+#include <linux/mm.h>
 #include <linux/random.h>
-#include <linux/siphash.h>
 #include <linux/slab.h>
 #include <linux/sort.h>
-#include <linux/string.h>
-#include "data_path.h"
+#include <linux/timer.h>
+#include "sync_internal.h"
 
-enum sync_limits {
-	WINDOW_MIN = 2,		/* while applications write [R3] */
-	WINDOW_START = 8,
-	WINDOW_MAX = 32,
-	BATCH_CHUNKS = 256,	/* 32 MiB of full chunks: what one proof covers */
-	FRUITLESS_PASSES_MAX = 8,
-};
-
-enum chunk_state {
-	CHUNK_FREE,
-	CHUNK_RANGE,
-	CHUNK_READ,
-	CHUNK_DIGESTS,
-	CHUNK_SEND,
-	CHUNK_DATA,
-};
-
-struct sync_chunk {
-	struct sync_run *run;
-	struct braid_range range;
-	struct work_struct work;
-	struct braid_buffer *buffer;
-	u64 offset_bytes;
-	u64 marks;		/* of the peer's map, before the data was read */
-	u32 length_bytes;
-	u32 pieces;		/* that differ */
-	u64 id[2];		/* of the frames out; the first is that of the digests as well */
-	u32 waiting;		/* mask of id[] not acknowledged */
-	u8 state;		/* enum chunk_state */
-};
-
-struct sync_extent {
-	u64 start_bytes;
-	u64 end_bytes;
-	u64 marks;
-};
-
-struct sync_batch {
-	struct sync_extent *extent;	/* BATCH_CHUNKS */
-	u32 nr;
-};
-
-struct sync_run {
-	struct braid_volume *volume;
-	u8 node;
-	bool stopped, failed, dry;
-	bool at_end;		/* nothing dirty at or after cursor in this pass */
-	u64 cursor_bytes;
-	u32 window;
-	u32 nr_busy;		/* chunks not FREE */
-	u32 fruitless_passes;
-	u64 cleared_in_pass;
-	siphash_key_t key;
-	struct work_struct plan_work, proof_work;
-	struct sync_batch open, proving;
-	u64 proof_id;
-	bool proof_active, proof_here, proof_there;
-	unsigned long saved_at;	/* jiffies of the last save of the maps */
-	struct sync_chunk *chunk;	/* WINDOW_MAX */
-};
-
-struct braid_sync {
-	struct bio_set bio_set;
-	struct sync_run *run[NODES_MAX];	/* under volume->lock */
-};
-
-/* Under volume->lock. */
-static void queue_run(struct sync_run *run, struct work_struct *work)
+void braid_sync_queue(struct sync_run *run, struct work_struct *work)
 {
 	if (!run->stopped && !run->failed)
 		queue_work(run->volume->workqueue, work);
 }
 
-/* The run cannot go on; the core ends it. Not under the lock. */
-static void run_failed(struct sync_run *run)
+void braid_sync_run_failed(struct sync_run *run)
 {
 	struct braid_volume *volume = run->volume;
 	unsigned long flags;
@@ -117,167 +42,40 @@ static void run_failed(struct sync_run *run)
 
 /* ---- chunks ---- */
 
-/* The target has this content. Under the lock. */
-static void chunk_done(struct sync_chunk *chunk)
+void braid_sync_chunk_done(struct sync_chunk *chunk)
 {
 	struct sync_run *run = chunk->run;
-	struct volume *core = &run->volume->core;
+	u64 now_ns = ktime_get_ns();
 
-	run->open.extent[run->open.nr++] = (struct sync_extent) {
+	run->open.extent[run->open.nr++] = (struct resync_extent) {
 		.start_bytes = chunk->offset_bytes,
 		.end_bytes = chunk->offset_bytes + chunk->length_bytes,
 		.marks = chunk->marks,
 	};
+	run->open.bytes += chunk->length_bytes;
 	braid_range_unlock(&run->volume->ranges, &chunk->range);
 	chunk->state = CHUNK_FREE;
+	list_add(&chunk->entry, &run->free);
 	run->nr_busy--;
-	run->window = core->in_flight ? WINDOW_MIN : min_t(u32, run->window * 2, WINDOW_MAX);
-	queue_run(run, &run->plan_work);
+	run->busy_bytes -= chunk->length_bytes;
+	resync_governor_done(&run->volume->sync->governor, now_ns, chunk->length_bytes, now_ns - chunk->begun_ns);
+	braid_sync_queue(run, &run->plan_work);
 }
 
 /* Under the lock. */
-static void chunk_range_ready(struct braid_range *range)
+static void range_ready(struct braid_range *range)
 {
 	struct sync_chunk *chunk = container_of(range, struct sync_chunk, range);
-	const struct volume_peer *peer = volume_peer_const(&chunk->run->volume->core, chunk->run->node);
 
-	chunk->marks = peer ? peer->map.nr_marks : 0;
-	chunk->state = CHUNK_READ;
-	queue_run(chunk->run, &chunk->work);
-}
-
-/* Enter the state that waits for answers to @nr frames. False: the run is stopped, nothing may be sent. */
-static bool chunk_expect(struct sync_chunk *chunk, enum chunk_state state, u32 nr)
-{
-	struct sync_run *run = chunk->run;
-	unsigned long flags;
-	bool go;
-	u32 i;
-
-	spin_lock_irqsave(&run->volume->lock, flags);
-	go = !run->stopped && !run->failed;
-	if (go) {
-		chunk->state = state;
-		chunk->waiting = (1u << nr) - 1;
-		for (i = 0; i < nr; i++)
-			chunk->id[i] = braid_request_id(run->volume, true);
-	}
-	spin_unlock_irqrestore(&run->volume->lock, flags);
-	return go;
-}
-
-static void chunk_read(struct sync_chunk *chunk)
-{
-	struct sync_run *run = chunk->run;
-	struct braid_volume *volume = run->volume;
-	struct wire_resync resync = {
-		.offset_bytes = chunk->offset_bytes,
-		.length_bytes = chunk->length_bytes,
-		.key = { run->key.key[0], run->key.key[1] },
-	};
-	u32 piece;
-
-	chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOIO);
-	if (braid_local_wait(volume, &volume->sync->bio_set, REQ_OP_READ, chunk->buffer, 0, chunk->offset_bytes,
-			     chunk->length_bytes)) {
-		run_failed(run);
-		return;
-	}
-	for (piece = 0; piece < chunk->length_bytes / RESYNC_PIECE_BYTES; piece++) {
-		void *data = braid_map_piece(chunk->buffer, piece);
-
-		resync.digest[piece] = siphash(data, RESYNC_PIECE_BYTES, &run->key);
-		kunmap_local(data);
-	}
-	/* Not sent: the session is gone, PEER_DOWN ends the run. */
-	if (chunk_expect(chunk, CHUNK_DIGESTS, 1))
-		braid_send_resync(volume, run->node, WIRE_DIGESTS, 0, chunk->id[0], &resync, NULL);
-}
-
-static u32 zero_pieces(const struct braid_buffer *buffer, u32 pieces)
-{
-	u32 piece, zero = 0;
-
-	for (piece = 0; piece < RESYNC_CHUNK_PIECES; piece++) {
-		void *data;
-
-		if (!(pieces >> piece & 1))
-			continue;
-		data = braid_map_piece(buffer, piece);
-		if (!memchr_inv(data, 0, RESYNC_PIECE_BYTES))
-			zero |= 1u << piece;
-		kunmap_local(data);
-	}
-	return zero;
-}
-
-/* A buffer with only the pieces in the mask, checksummed for the frame. */
-static struct braid_buffer *gather(const struct braid_buffer *from, u32 pieces)
-{
-	struct braid_buffer *buffer = braid_buffer_alloc(hweight32(pieces) * RESYNC_PIECE_BYTES, GFP_NOIO);
-	u32 piece, nr = 0;
-
-	for (piece = 0; piece < RESYNC_CHUNK_PIECES; piece++) {
-		void *source, *target;
-
-		if (!(pieces >> piece & 1))
-			continue;
-		source = braid_map_piece(from, piece);
-		target = braid_map_piece(buffer, nr++);
-		memcpy(target, source, RESYNC_PIECE_BYTES);
-		kunmap_local(target);
-		kunmap_local(source);
-	}
-	buffer->crc = braid_buffer_crc(buffer, 0, buffer->length_bytes);
-	return buffer;
-}
-
-static void chunk_send(struct sync_chunk *chunk)
-{
-	struct sync_run *run = chunk->run;
-	struct braid_volume *volume = run->volume;
-	u32 zero = zero_pieces(chunk->buffer, chunk->pieces);
-	u32 data = chunk->pieces & ~zero;
-	struct braid_buffer *payload = data ? gather(chunk->buffer, data) : NULL;
-	struct wire_resync resync = {
-		.offset_bytes = chunk->offset_bytes,
-		.length_bytes = chunk->length_bytes,
-	};
-	u64 id[2];
-	bool go;
-
-	braid_buffer_put(chunk->buffer);
-	chunk->buffer = NULL;
-	go = chunk_expect(chunk, CHUNK_DATA, (zero != 0) + (data != 0));
-	/* While one frame is not sent yet, its acknowledgement is outstanding and the chunk stays ours. */
-	id[0] = chunk->id[0];
-	id[1] = chunk->id[data != 0];
-	if (go && data) {
-		resync.pieces = data;
-		braid_send_resync(volume, run->node, WIRE_RESYNC_DATA, 0, id[0], &resync, payload);
-	}
-	if (go && zero) {	/* [R4] */
-		resync.pieces = zero;
-		braid_send_resync(volume, run->node, WIRE_RESYNC_DATA, WIRE_ZERO_PIECES, id[1], &resync, NULL);
-	}
-	braid_buffer_put(payload);
-}
-
-static void chunk_work(struct work_struct *work)
-{
-	struct sync_chunk *chunk = container_of(work, struct sync_chunk, work);
-
-	if (READ_ONCE(chunk->state) == CHUNK_READ)
-		chunk_read(chunk);
-	else if (READ_ONCE(chunk->state) == CHUNK_SEND)
-		chunk_send(chunk);
+	braid_sync_chunk_owns(chunk);
+	braid_sync_queue(chunk->run, &chunk->run->plan_work);
 }
 
 /* ---- proof [D2] ---- */
 
 static int compare_extents(const void *a, const void *b)
 {
-	const struct sync_extent *first = a, *second = b;
+	const struct resync_extent *first = a, *second = b;
 
 	return first->start_bytes < second->start_bytes ? -1 : first->start_bytes > second->start_bytes;
 }
@@ -298,12 +96,12 @@ static void proof_work(struct work_struct *work)
 	spin_unlock_irqrestore(&volume->lock, flags);
 	braid_send_io(volume, run->node, WIRE_FLUSH, 0, id, &io, NULL, true);
 	if (braid_meta_flush_data(volume)) {
-		run_failed(run);
+		braid_sync_run_failed(run);
 		return;
 	}
 	spin_lock_irqsave(&volume->lock, flags);
 	run->proof_here = true;
-	queue_run(run, &run->plan_work);
+	braid_sync_queue(run, &run->plan_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -311,23 +109,19 @@ static void proof_work(struct work_struct *work)
 static void clear_proven(struct sync_run *run, struct volume_peer *peer)
 {
 	struct sync_batch *batch = &run->proving;
-	u64 cleared = 0;
-	u32 i = 0;
+	u64 cleared = resync_prove(&peer->map, batch->extent, &batch->nr);
+	u32 i;
 
-	while (i < batch->nr) {
-		struct sync_extent whole = batch->extent[i++];
-
-		while (i < batch->nr && batch->extent[i].start_bytes <= whole.end_bytes) {
-			whole.end_bytes = max(whole.end_bytes, batch->extent[i].end_bytes);
-			whole.marks = min(whole.marks, batch->extent[i].marks);
-			i++;
-		}
-		cleared += dirty_clear_proven(&peer->map, whole.start_bytes, whole.end_bytes - whole.start_bytes,
-					      whole.marks);
-	}
 	run->volume->core.resync_clears += cleared;
 	run->cleared_in_pass += cleared;
+	for (i = 0; i < batch->nr && run->open.nr_carried < SYNC_CARRIED_MAX &&
+	     run->open.nr + run->nr_busy < SYNC_BATCH_EXTENTS; i++) {
+		run->open.extent[run->open.nr++] = batch->extent[i];
+		run->open.nr_carried++;
+	}
 	batch->nr = 0;
+	batch->nr_carried = 0;
+	batch->bytes = 0;
 	run->proof_active = false;
 }
 
@@ -339,45 +133,71 @@ static void proof_begin(struct sync_run *run)
 	run->proof_here = false;
 	run->proof_there = false;
 	run->proof_id = braid_request_id(run->volume, true);
-	queue_run(run, &run->proof_work);
+	run->proved_at = jiffies;
+	braid_sync_queue(run, &run->proof_work);
 }
 
 /* ---- plan ---- */
 
-static struct sync_chunk *free_chunk(struct sync_run *run)
+/* Ask the governor again later. Under the lock. */
+static void ask_later(struct braid_sync *sync, u64 wait_ns)
 {
-	u32 i;
+	unsigned long at = jiffies + max_t(unsigned long, nsecs_to_jiffies(wait_ns), 1);
 
-	for (i = 0; i < WINDOW_MAX; i++)
-		if (run->chunk[i].state == CHUNK_FREE)
-			return &run->chunk[i];
-	return NULL;
+	if (!timer_pending(&sync->timer) || time_before(at, sync->timer.expires))
+		mod_timer(&sync->timer, at);
 }
 
-/* Fill the window. Under the lock. */
+/* What may be launched now; 0: nothing. Under the lock. */
+static u32 granted_bytes(struct sync_run *run)
+{
+	struct braid_volume *volume = run->volume;
+	struct resync_grant grant;
+
+	if (list_empty(&run->free) || run->open.nr + run->nr_busy >= SYNC_BATCH_EXTENTS)
+		return 0;
+	grant = resync_governor_ask(&volume->sync->governor, ktime_get_ns(), volume->core.in_flight, run->busy_bytes,
+				    volume->sync->nr_runs);
+	if (grant.wait_ns)
+		ask_later(volume->sync, grant.wait_ns);
+	return grant.chunk_bytes;
+}
+
+/* Launch what the governor permits [R3]. Under the lock. */
 static void launch(struct sync_run *run, struct volume_peer *peer)
 {
 	struct braid_volume *volume = run->volume;
+	u32 chunk_bytes;
 
-	while (!run->at_end && run->nr_busy < run->window && run->open.nr + run->nr_busy < BATCH_CHUNKS) {
-		struct sync_chunk *chunk = free_chunk(run);
+	while (!run->at_end && (chunk_bytes = granted_bytes(run))) {
+		struct sync_chunk *chunk = list_first_entry(&run->free, struct sync_chunk, entry);
 		u64 start_bytes, length_bytes;
 
-		if (!chunk)
-			return;
 		if (run->cursor_bytes >= volume->core.super.volume_bytes ||
-		    !dirty_next(&peer->map, run->cursor_bytes, RESYNC_CHUNK_BYTES, &start_bytes, &length_bytes)) {
+		    !dirty_next(&peer->map, run->cursor_bytes, chunk_bytes, &start_bytes, &length_bytes)) {
 			run->at_end = true;
 			return;
 		}
 		run->cursor_bytes = start_bytes + length_bytes;
+		list_del_init(&chunk->entry);
 		chunk->offset_bytes = start_bytes;
 		chunk->length_bytes = (u32)length_bytes;
 		chunk->state = CHUNK_RANGE;
 		run->nr_busy++;
-		if (braid_range_lock(&volume->ranges, &chunk->range, start_bytes, length_bytes, chunk_range_ready))
-			chunk_range_ready(&chunk->range);
+		run->busy_bytes += chunk->length_bytes;
+		resync_governor_launched(&volume->sync->governor, chunk->length_bytes);
+		if (braid_range_lock(&volume->ranges, &chunk->range, start_bytes, length_bytes, range_ready))
+			braid_sync_chunk_owns(chunk);
 	}
+}
+
+/* Time for a proof? Under the lock. */
+static bool proof_due(const struct sync_run *run)
+{
+	if (run->proof_active || run->open.nr == run->open.nr_carried)
+		return false;
+	return run->open.nr + run->nr_busy >= SYNC_BATCH_EXTENTS || run->open.bytes >= SYNC_BATCH_BYTES ||
+	       (run->at_end && !run->nr_busy) || time_after(jiffies, run->proved_at + SYNC_BATCH_SECONDS * HZ);
 }
 
 /* Everything of this pass is proven. True: another pass. Under the lock. */
@@ -388,10 +208,12 @@ static bool pass_ended(struct sync_run *run, const struct volume_peer *peer, boo
 		return false;
 	}
 	run->fruitless_passes = run->cleared_in_pass ? 0 : run->fruitless_passes + 1;
-	*fruitless = run->fruitless_passes > FRUITLESS_PASSES_MAX;
+	*fruitless = run->fruitless_passes > SYNC_FRUITLESS_PASSES_MAX;
 	run->cleared_in_pass = 0;
 	run->cursor_bytes = 0;
 	run->at_end = false;
+	run->open.nr = 0;	/* parts of granules whose rest this pass did not reach */
+	run->open.nr_carried = 0;
 	return !*fruitless;
 }
 
@@ -406,10 +228,9 @@ static bool plan_locked(struct sync_run *run, bool *fruitless)
 		clear_proven(run, peer);
 	do {
 		launch(run, peer);
-		if (!run->proof_active && run->open.nr &&
-		    (run->open.nr + run->nr_busy >= BATCH_CHUNKS || (run->at_end && !run->nr_busy)))
+		if (proof_due(run))
 			proof_begin(run);
-	} while (run->at_end && !run->nr_busy && !run->open.nr && !run->proof_active &&
+	} while (run->at_end && !run->nr_busy && run->open.nr == run->open.nr_carried && !run->proof_active &&
 		 pass_ended(run, peer, fruitless));
 	return !run->dry && !*fruitless;
 }
@@ -425,11 +246,11 @@ static void plan_work(struct work_struct *work)
 	sort_wanted = run->proof_active && run->proof_here && run->proof_there;
 	spin_unlock_irqrestore(&volume->lock, flags);
 	if (sort_wanted)	/* nobody else touches a batch that is being proven */
-		sort(run->proving.extent, run->proving.nr, sizeof(struct sync_extent), compare_extents, NULL);
+		sort(run->proving.extent, run->proving.nr, sizeof(struct resync_extent), compare_extents, NULL);
 
 	spin_lock_irqsave(&volume->lock, flags);
 	if (!sort_wanted && run->proof_active && run->proof_here && run->proof_there) {
-		queue_run(run, &run->plan_work);	/* proven just now: sort first */
+		braid_sync_queue(run, &run->plan_work);	/* proven just now: sort first */
 		spin_unlock_irqrestore(&volume->lock, flags);
 		return;
 	}
@@ -438,9 +259,10 @@ static void plan_work(struct work_struct *work)
 	save = run->dry != was_dry || (sort_wanted && time_after(jiffies, run->saved_at + HZ));
 	spin_unlock_irqrestore(&volume->lock, flags);
 	if (fruitless) {	/* [R5] */
-		run_failed(run);
+		braid_sync_run_failed(run);
 		return;
 	}
+	braid_sync_read_chunks(run);
 	if (!save)
 		return;
 	run->saved_at = jiffies;
@@ -452,23 +274,6 @@ static void plan_work(struct work_struct *work)
 
 /* ---- answers ---- */
 
-static struct sync_chunk *find_chunk(struct sync_run *run, u64 id, enum chunk_state state, u32 *index)
-{
-	u32 i, j;
-
-	for (i = 0; i < WINDOW_MAX; i++) {
-		struct sync_chunk *chunk = &run->chunk[i];
-
-		for (j = 0; chunk->state == state && j < ARRAY_SIZE(chunk->id); j++) {
-			if (!(chunk->waiting >> j & 1) || chunk->id[j] != id)
-				continue;
-			*index = j;
-			return chunk;
-		}
-	}
-	return NULL;
-}
-
 static int differs_arrived(struct braid_volume *volume, u8 node, u64 id, const struct wire_resync *resync)
 {
 	struct sync_chunk *chunk = NULL;
@@ -476,17 +281,15 @@ static int differs_arrived(struct braid_volume *volume, u8 node, u64 id, const s
 	unsigned long flags;
 	bool failed = false;
 	int result = 0;
-	u32 index;
 
 	spin_lock_irqsave(&volume->lock, flags);
 	run = volume->sync->run[node];
 	if (run)
-		chunk = find_chunk(run, id, CHUNK_DIGESTS, &index);
+		chunk = braid_sync_answered(run, id, CHUNK_DIGESTS);
 	if (!chunk) {
 		spin_unlock_irqrestore(&volume->lock, flags);
 		return 0;	/* of a run that ended */
 	}
-	chunk->waiting = 0;
 	if (resync->offset_bytes != chunk->offset_bytes || resync->length_bytes != chunk->length_bytes ||
 	    (u64)resync->pieces >> (chunk->length_bytes / RESYNC_PIECE_BYTES)) {
 		result = -EPROTO;
@@ -494,18 +297,18 @@ static int differs_arrived(struct braid_volume *volume, u8 node, u64 id, const s
 		failed = !run->failed;
 		run->failed = true;
 	} else {
-		u32 sent_bytes = hweight32(resync->pieces) * RESYNC_PIECE_BYTES;
+		u32 differ = hweight32(resync->pieces);
 
-		volume->count.resync_sent_bytes += sent_bytes;
-		volume->count.resync_equal_bytes += chunk->length_bytes - sent_bytes;
+		resync_compare_result(&run->compare, chunk->length_bytes / RESYNC_PIECE_BYTES, differ);
+		volume->count.resync_equal_bytes += chunk->length_bytes - differ * RESYNC_PIECE_BYTES;
 		chunk->pieces = resync->pieces;
-		if (sent_bytes) {
+		if (differ) {
 			chunk->state = CHUNK_SEND;
-			queue_run(run, &chunk->work);
+			braid_sync_chunk_ready(chunk);
 		} else {
 			braid_buffer_put(chunk->buffer);
 			chunk->buffer = NULL;
-			chunk_done(chunk);
+			braid_sync_chunk_done(chunk);
 		}
 	}
 	spin_unlock_irqrestore(&volume->lock, flags);
@@ -520,7 +323,6 @@ void braid_sync_acks(struct braid_volume *volume, u8 node, u64 request_id, bool 
 	struct sync_run *run;
 	bool report = false;
 	unsigned long flags;
-	u32 index;
 
 	spin_lock_irqsave(&volume->lock, flags);
 	run = volume->sync->run[node];
@@ -528,17 +330,14 @@ void braid_sync_acks(struct braid_volume *volume, u8 node, u64 request_id, bool 
 		report = failed;
 		run->proof_there = !failed;
 		if (!failed)
-			queue_run(run, &run->plan_work);
+			braid_sync_queue(run, &run->plan_work);
 	} else if (run) {
-		chunk = find_chunk(run, request_id, CHUNK_DATA, &index);
+		chunk = braid_sync_answered(run, request_id, CHUNK_DATA);
 	}
 	if (chunk) {
 		report = failed;
-		if (!failed) {
-			chunk->waiting &= ~(1u << index);
-			if (!chunk->waiting)
-				chunk_done(chunk);
-		}
+		if (!failed && !chunk->nr_waiting)
+			braid_sync_chunk_done(chunk);
 	}
 	if (report)
 		run->failed = true;
@@ -556,34 +355,98 @@ int braid_sync_frame(struct braid_volume *volume, u8 node, unsigned int lane, co
 	return differs_arrived(volume, node, header->request_id, &body->resync);
 }
 
+/* ---- what the application feels [R3] ---- */
+
+u64 braid_sync_io_begin(const struct braid_volume *volume)
+{
+	return READ_ONCE(volume->sync->nr_runs) ? ktime_get_ns() : 0;
+}
+
+/* Every run asks the governor again. Under the lock. */
+static void kick_runs(struct braid_sync *sync)
+{
+	u8 node;
+
+	for (node = 0; node < NODES_MAX; node++)
+		if (sync->run[node])
+			braid_sync_queue(sync->run[node], &sync->run[node]->plan_work);
+}
+
+void braid_sync_io_end(struct braid_volume *volume, u64 begun_ns)
+{
+	if (volume->sync->nr_runs && resync_governor_io(&volume->sync->governor, ktime_get_ns(), begun_ns))
+		kick_runs(volume->sync);
+}
+
+static void ask_again(struct timer_list *timer)
+{
+	struct braid_sync *sync = from_timer(sync, timer, timer);
+	unsigned long flags;
+
+	spin_lock_irqsave(&sync->volume->lock, flags);
+	kick_runs(sync);
+	spin_unlock_irqrestore(&sync->volume->lock, flags);
+}
+
 /* ---- life ---- */
 
-void braid_sync_start(struct braid_volume *volume, u8 node)
+static struct sync_run *run_alloc(struct braid_volume *volume, u8 node)
 {
 	const gfp_t gfp = GFP_NOIO | __GFP_NOFAIL | __GFP_ZERO;
-	struct sync_run *run;
-	unsigned long flags;
+	struct sync_run *run = kmalloc(sizeof(*run), gfp);
 	u32 i;
 
-	braid_sync_stop(volume, node);
-	run = kmalloc(sizeof(*run), gfp);
-	run->chunk = kmalloc_array(WINDOW_MAX, sizeof(run->chunk[0]), gfp);
-	run->open.extent = kmalloc_array(BATCH_CHUNKS, sizeof(struct sync_extent), gfp);
-	run->proving.extent = kmalloc_array(BATCH_CHUNKS, sizeof(struct sync_extent), gfp);
+	run->chunk = kvmalloc_array(SYNC_CHUNKS, sizeof(run->chunk[0]), gfp);
+	run->open.extent = kvmalloc_array(SYNC_BATCH_EXTENTS, sizeof(struct resync_extent), gfp);
+	run->proving.extent = kvmalloc_array(SYNC_BATCH_EXTENTS, sizeof(struct resync_extent), gfp);
 	run->volume = volume;
 	run->node = node;
-	run->window = WINDOW_START;
 	run->saved_at = jiffies;
+	run->proved_at = jiffies;
 	get_random_bytes(&run->key, sizeof(run->key));
 	INIT_WORK(&run->plan_work, plan_work);
 	INIT_WORK(&run->proof_work, proof_work);
-	for (i = 0; i < WINDOW_MAX; i++) {
-		run->chunk[i].run = run;
-		INIT_WORK(&run->chunk[i].work, chunk_work);
+	INIT_LIST_HEAD(&run->free);
+	INIT_LIST_HEAD(&run->reads);
+	INIT_LIST_HEAD(&run->ready);
+	run->nr_senders = min_t(u32, SYNC_SENDERS_MAX, num_online_cpus());
+	for (i = 0; i < run->nr_senders; i++)
+		braid_sync_sender_init(run, &run->sender[i]);
+	for (i = 0; i < SYNC_CHUNKS; i++) {
+		struct sync_chunk *chunk = &run->chunk[i];
+
+		chunk->run = run;
+		chunk->wait[0].chunk = chunk;
+		chunk->wait[1].chunk = chunk;
+		list_add_tail(&chunk->entry, &run->free);
 	}
+	return run;
+}
+
+static void run_free(struct sync_run *run)
+{
+	u32 i;
+
+	for (i = 0; i < SYNC_CHUNKS; i++)
+		braid_buffer_put(run->chunk[i].buffer);
+	kvfree(run->proving.extent);
+	kvfree(run->open.extent);
+	kvfree(run->chunk);
+	kfree(run);
+}
+
+void braid_sync_start(struct braid_volume *volume, u8 node)
+{
+	struct sync_run *run;
+	unsigned long flags;
+
+	braid_sync_stop(volume, node);
+	run = run_alloc(volume, node);
 	spin_lock_irqsave(&volume->lock, flags);
+	if (!volume->sync->nr_runs++)
+		resync_governor_init(&volume->sync->governor);
 	volume->sync->run[node] = run;
-	queue_run(run, &run->plan_work);
+	braid_sync_queue(run, &run->plan_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -593,17 +456,31 @@ void braid_sync_start(struct braid_volume *volume, u8 node)
  */
 static bool run_detach(struct sync_run *run)
 {
+	struct braid_sync *sync = run->volume->sync;
 	struct volume_peer *peer = volume_peer(&run->volume->core, run->node);
 	bool data_out = false;
 	u32 i;
 
 	run->stopped = true;
-	run->volume->sync->run[run->node] = NULL;
-	for (i = 0; i < WINDOW_MAX; i++) {
+	sync->run[run->node] = NULL;
+	sync->nr_runs--;
+	resync_governor_dropped(&sync->governor, ktime_get_ns(), run->busy_bytes);
+	for (i = 0; i < SYNC_CHUNKS; i++) {
 		data_out |= run->chunk[i].state == CHUNK_DATA;
 		braid_range_unlock(&run->volume->ranges, &run->chunk[i].range);
 	}
 	return data_out && peer && peer->up;
+}
+
+static bool nothing_read(struct sync_run *run)
+{
+	unsigned long flags;
+	bool nothing;
+
+	spin_lock_irqsave(&run->volume->lock, flags);
+	nothing = !run->nr_reading;
+	spin_unlock_irqrestore(&run->volume->lock, flags);
+	return nothing;
 }
 
 void braid_sync_stop(struct braid_volume *volume, u8 node)
@@ -624,14 +501,11 @@ void braid_sync_stop(struct braid_volume *volume, u8 node)
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 	cancel_work_sync(&run->plan_work);
 	cancel_work_sync(&run->proof_work);
-	for (i = 0; i < WINDOW_MAX; i++) {
-		cancel_work_sync(&run->chunk[i].work);
-		braid_buffer_put(run->chunk[i].buffer);
-	}
-	kfree(run->proving.extent);
-	kfree(run->open.extent);
-	kfree(run->chunk);
-	kfree(run);
+	/* Reads under way belong to the disk's driver, which bounds the wait. */
+	wait_event(volume->changed, nothing_read(run));
+	for (i = 0; i < run->nr_senders; i++)
+		cancel_work_sync(&run->sender[i].work);
+	run_free(run);
 }
 
 int braid_sync_init(struct braid_volume *volume)
@@ -640,10 +514,12 @@ int braid_sync_init(struct braid_volume *volume)
 
 	if (!sync)
 		return -ENOMEM;
-	if (bioset_init(&sync->bio_set, WINDOW_MAX, 0, BIOSET_NEED_BVECS)) {
+	if (bioset_init(&sync->bio_set, SYNC_BIOS, 0, BIOSET_NEED_BVECS)) {
 		kfree(sync);
 		return -ENOMEM;
 	}
+	sync->volume = volume;
+	timer_setup(&sync->timer, ask_again, 0);
 	volume->sync = sync;
 	return 0;
 }
@@ -656,6 +532,7 @@ void braid_sync_free(struct braid_volume *volume)
 		return;
 	for (node = 0; node < NODES_MAX; node++)
 		braid_sync_stop(volume, node);
+	braid_timer_stop(&volume->sync->timer);
 	bioset_exit(&volume->sync->bio_set);
 	kfree(volume->sync);
 	volume->sync = NULL;

@@ -6,23 +6,26 @@
  * The source holds its own lock on the range from the digests to the end of the write, so nothing newer can be on its way
  * here for that range; the range lock here keeps an older write that is still being applied apart from both [I15].
  * The log is not needed: the source keeps the bits until a flush here proved the content [D2]. Requests are those of
- * apply.c; the work of each sleeps on the local disk only.
+ * apply.c. Data without gaps, which is nearly all, goes to the disk like a write; the rest is a work for each, which
+ * sleeps on the local disk only.
  */
 #include <linux/bio.h>
 #include <linux/siphash.h>
 #include "data_path.h"
 
 int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id,
-		      struct wire_resync *resync, struct braid_buffer *payload)
+		      struct wire_resync *resync, struct braid_buffer *payload, u32 payload_offset_bytes,
+		      u32 payload_bytes)
 {
+	u32 crc = payload ? braid_buffer_crc(payload, payload_offset_bytes, payload_bytes) : 0;
 	unsigned int lane = braid_session_data_lane(volume->bn, node);
 	struct braid_frame *frame;
 
 	if (!lane)
 		return -ENOTCONN;
 	resync->volume_id = volume->id;
-	frame = braid_frame_alloc(type, flags, request_id, (const union wire_body *)resync, payload, 0,
-				  payload ? payload->length_bytes : 0, payload ? payload->crc : 0, GFP_NOIO);
+	frame = braid_frame_alloc(type, flags, request_id, (const union wire_body *)resync, payload, payload_offset_bytes,
+				  payload_bytes, crc, GFP_NOIO);
 	if (!frame) {
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 		return -ENOMEM;
@@ -42,6 +45,7 @@ static u32 compare(const struct braid_apply_request *request)
 		if (siphash(data, RESYNC_PIECE_BYTES, &key) != resync->digest[piece])
 			differ |= 1u << piece;
 		kunmap_local(data);
+		cond_resched();
 	}
 	return differ;
 }
@@ -66,7 +70,7 @@ static void digests_work(struct work_struct *work)
 	}
 	answer.error = request->error;
 	if (braid_apply_current(request))
-		braid_send_resync(volume, request->node, WIRE_DIFFERS, 0, request->id, &answer, NULL);
+		braid_send_resync(volume, request->node, WIRE_DIFFERS, 0, request->id, &answer, NULL, 0, 0);
 	braid_apply_end(request, false);
 }
 
@@ -112,6 +116,26 @@ static void data_work(struct work_struct *work)
 	braid_apply_end(request, true);
 }
 
+/* One run of pieces with data, as an ordinary write. False: it is not that. Under volume->lock. */
+static bool write_plainly(struct braid_apply_request *request)
+{
+	u32 first, pieces = request->resync.pieces;
+
+	if (request->error || request->save_first || !request->buffer || !pieces)
+		return false;
+	first = __ffs(pieces);
+	pieces >>= first;
+	if ((u64)pieces & ((u64)pieces + 1))
+		return false;
+	request->volume->count.resync_received_bytes += request->buffer->length_bytes;
+	request->io = (struct wire_io) {
+		.offset_bytes = request->resync.offset_bytes + first * RESYNC_PIECE_BYTES,
+		.length_bytes = request->buffer->length_bytes,
+	};
+	braid_apply_submit(request);
+	return true;
+}
+
 /* Under volume->lock. */
 static void target_ready(struct braid_range *range)
 {
@@ -122,6 +146,8 @@ static void target_ready(struct braid_range *range)
 	if (!request->error && request->type == WIRE_RESYNC_DATA)
 		request->save_first = volume_apply_resync(&request->volume->core, request->node,
 							  request->resync.offset_bytes, request->resync.length_bytes);
+	if (request->type == WIRE_RESYNC_DATA && write_plainly(request))
+		return;
 	INIT_WORK(&request->work, request->type == WIRE_DIGESTS ? digests_work : data_work);
 	queue_work(request->volume->workqueue, &request->work);
 }
