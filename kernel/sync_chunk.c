@@ -78,6 +78,8 @@ void braid_sync_chunk_ready(struct sync_chunk *chunk)
 	struct sync_run *run = chunk->run;
 
 	list_add_tail(&chunk->entry, &run->ready);
+	if (run->submitting && run->nr_senders == 1)
+		return;
 	run->next_sender = (run->next_sender + 1) % run->nr_senders;
 	braid_sync_queue(run, &run->sender[run->next_sender].work);
 }
@@ -120,26 +122,6 @@ static struct sync_chunk *next_read(struct sync_run *run)
 	}
 	spin_unlock_irqrestore(&run->volume->lock, flags);
 	return chunk;
-}
-
-void braid_sync_read_chunks(struct sync_run *run)
-{
-	struct braid_volume *volume = run->volume;
-	struct sync_chunk *chunk;
-	struct blk_plug plug;
-	struct bio *bio;
-
-	blk_start_plug(&plug);
-	while ((chunk = next_read(run))) {
-		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOIO);
-		bio = braid_local_bio(volume, &volume->sync->bio_set, REQ_OP_READ, chunk->buffer, chunk->offset_bytes,
-				      chunk->length_bytes, read_endio, chunk, GFP_NOIO);
-		if (bio)
-			submit_bio(bio);
-		else
-			read_ended(chunk, true);
-	}
-	blk_finish_plug(&plug);
 }
 
 /* ---- digests ---- */
@@ -284,9 +266,8 @@ static void chunk_was_read(struct sync_chunk *chunk)
 		send_pieces(chunk, 0);
 }
 
-static void sender_work(struct work_struct *work)
+static void send_ready(struct sync_run *run)
 {
-	struct sync_run *run = container_of(work, struct sync_sender, work)->run;
 	struct sync_chunk *chunk;
 	unsigned long flags;
 
@@ -306,6 +287,43 @@ static void sender_work(struct work_struct *work)
 			chunk_was_read(chunk);
 		cond_resched();
 	}
+}
+
+static void sender_work(struct work_struct *work)
+{
+	send_ready(container_of(work, struct sync_sender, work)->run);
+}
+
+static void set_submitting(struct sync_run *run, bool submitting)
+{
+	unsigned long flags;
+
+	spin_lock_irqsave(&run->volume->lock, flags);
+	run->submitting = submitting;
+	spin_unlock_irqrestore(&run->volume->lock, flags);
+}
+
+void braid_sync_read_chunks(struct sync_run *run)
+{
+	struct braid_volume *volume = run->volume;
+	struct sync_chunk *chunk;
+	struct blk_plug plug;
+	struct bio *bio;
+
+	set_submitting(run, true);
+	blk_start_plug(&plug);
+	while ((chunk = next_read(run))) {
+		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOIO);
+		bio = braid_local_bio(volume, &volume->sync->bio_set, REQ_OP_READ, chunk->buffer, chunk->offset_bytes,
+				      chunk->length_bytes, read_endio, chunk, GFP_NOIO);
+		if (bio)
+			submit_bio(bio);
+		else
+			read_ended(chunk, true);
+	}
+	blk_finish_plug(&plug);
+	set_submitting(run, false);
+	send_ready(run);
 }
 
 void braid_sync_sender_init(struct sync_run *run, struct sync_sender *sender)

@@ -84,6 +84,7 @@ struct sync_run {
 	u32 nr_busy;			/* chunks not FREE */
 	u32 busy_bytes;			/* theirs */
 	u32 nr_reading;			/* bios */
+	bool submitting;		/* plan_work does, and looks after `ready` then */
 	u32 fruitless_passes;
 	u64 cleared_in_pass;
 	siphash_key_t key;
@@ -125,7 +126,7 @@ void braid_sync_chunk_done(struct sync_chunk *chunk);
 
 /* The chunk owns its range: to be read. Under the lock. */
 void braid_sync_chunk_owns(struct sync_chunk *chunk);
-/* Reads what is on run->reads; does not wait for the disk, but for its queue. Process context. */
+/* Reads what is on run->reads and sends what is there at once; waits for the disk's queue only. Process context. */
 void braid_sync_read_chunks(struct sync_run *run);
 /* Hand a chunk to the senders. Under the lock. */
 void braid_sync_chunk_ready(struct sync_chunk *chunk);

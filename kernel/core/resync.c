@@ -92,10 +92,11 @@ static void probe_begin(struct resync_governor *governor, u64 now_ns)
 
 static void probe_end(struct resync_governor *governor, u64 now_ns)
 {
-	bool slow = governor->busy_bytes == RESYNC_BUSY_BYTES_MIN;
+	bool often = governor->busy_bytes == RESYNC_BUSY_BYTES_MIN ||
+		     resync_latency_samples(&governor->quiet) < RESYNC_QUIET_SAMPLES / 2;
 
 	governor->probing = false;
-	governor->probe_next_ns = now_ns + (slow ? RESYNC_PROBE_PERIOD_SLOW_NS : RESYNC_PROBE_PERIOD_NS);
+	governor->probe_next_ns = now_ns + (often ? RESYNC_PROBE_PERIOD_SHORT_NS : RESYNC_PROBE_PERIOD_NS);
 	governor->loaded_since_ns = now_ns;
 }
 
@@ -157,8 +158,10 @@ void resync_governor_launched(struct resync_governor *governor, u32 bytes)
 void resync_governor_dropped(struct resync_governor *governor, u64 now_ns, u32 bytes)
 {
 	governor->in_flight_bytes -= bytes;
-	if (governor->probing && !governor->in_flight_bytes)
-		governor->quiet_since_ns = now_ns;
+	if (!governor->probing || governor->in_flight_bytes)
+		return;
+	governor->quiet_since_ns = now_ns;
+	governor->probe_end_ns = now_ns + RESYNC_PROBE_NS;
 }
 
 /* The rest of the time in which the allowance permits one portion. */
@@ -203,30 +206,42 @@ void resync_governor_done(struct resync_governor *governor, u64 now_ns, u32 byte
 	resync_governor_dropped(governor, now_ns, bytes);
 }
 
+/* How much a quantile of the loaded writes is of that of the quiet ones, in percent; both have samples. */
+static u32 felt_percent(const struct resync_governor *governor, u32 permille)
+{
+	u64 quiet_us = resync_latency_quantile(&governor->quiet, permille) >> 10;
+	u64 loaded_us = resync_latency_quantile(&governor->loaded, permille) >> 10;
+
+	if (loaded_us >= quiet_us * 10)
+		return 1000;
+	return (u32)loaded_us * 100 / (u32)quiet_us;	/* both are from 8 us to 2 s */
+}
+
 /*
- * The tail of the application's writes is held between one and a half and one and three quarters of what it is
- * without the resync, so that the tail beyond it stays within twice that.
+ * The tail of the application's writes, and their median, are held between one and a half and one and three quarters of
+ * what they are without the resync, so that the tail beyond it stays within twice that.
  */
 static void busy_adjust(struct resync_governor *governor, u64 now_ns)
 {
-	u64 quiet_ns = resync_latency_quantile(&governor->quiet, RESYNC_TAIL_PERMILLE);
-	u64 loaded_ns = resync_latency_quantile(&governor->loaded, RESYNC_TAIL_PERMILLE);
-	u32 bytes = governor->busy_bytes;
+	bool slow = now_ns - governor->adjusted_ns > 4 * RESYNC_LOADED_NS;	/* few writes: fewer, longer steps */
+	u32 bytes = governor->busy_bytes, percent;
 
-	memset(&governor->loaded, 0, sizeof(governor->loaded));
+	governor->adjusted_ns = now_ns;
 	governor->loaded_since_ns = now_ns;
-	if (resync_latency_samples(&governor->quiet) < RESYNC_SAMPLES_MIN)
-		return;
-	if (loaded_ns * 2 > quiet_ns * 7)
-		bytes /= 2;
-	else if (loaded_ns * 4 > quiet_ns * 7)
-		bytes -= bytes / 4;
-	else if (loaded_ns * 8 <= quiet_ns * 9)
-		bytes += bytes;
-	else if (loaded_ns * 4 < quiet_ns * 5)
-		bytes += bytes / 4 + 256;
-	else if (loaded_ns * 2 < quiet_ns * 3)
-		bytes += bytes / 8 + 256;
+	if (resync_latency_samples(&governor->quiet) >= RESYNC_SAMPLES_MIN) {
+		percent = felt_percent(governor, RESYNC_TAIL_PERMILLE);
+		if (felt_percent(governor, 500) > percent)
+			percent = felt_percent(governor, 500);
+		if (percent > 250)
+			bytes /= 2;
+		else if (percent > 175)
+			bytes -= bytes / 4;
+		else if (percent <= 113)	/* nothing: one bucket */
+			bytes += slow ? bytes : bytes / 4;
+		else if (percent < 150)
+			bytes += bytes / 8;
+	}
+	memset(&governor->loaded, 0, sizeof(governor->loaded));
 	if (bytes < RESYNC_BUSY_BYTES_MIN)
 		bytes = RESYNC_BUSY_BYTES_MIN;
 	if (bytes > governor->idle_bytes)

@@ -16,21 +16,21 @@ enum resync_limits {
 	RESYNC_QUIET_SAMPLES = 128,		/* older ones count less and less */
 	RESYNC_LOADED_SAMPLES_MIN = 30,		/* between two changes of the allowance, */
 	RESYNC_LOADED_SAMPLES_MAX = 200,	/* if they come fast */
-	RESYNC_PROBE_SAMPLES = 16,
+	RESYNC_PROBE_SAMPLES = 24,
 	RESYNC_SAMPLES_MIN = 8,			/* fewer say nothing */
 
-	RESYNC_BUSY_CHUNK_BYTES = 16 << 10,	/* smallest portion */
-	RESYNC_BUSY_BYTES_MIN = 2 << 10,	/* allowance that is always there: pauses of seven times a portion */
-	RESYNC_BUSY_BYTES_START = 32 << 10,
+	RESYNC_BUSY_CHUNK_BYTES = 32 << 10,	/* smallest portion */
+	RESYNC_BUSY_BYTES_MIN = 2 << 10,	/* allowance that is always there: pauses of fifteen times a portion */
+	RESYNC_BUSY_BYTES_START = 64 << 10,
 	RESYNC_IDLE_BYTES_MIN = 1 << 20,
 	RESYNC_IDLE_BYTES_START = 2 << 20,
 	RESYNC_WINDOW_BYTES_MAX = 8 << 20,
 
 	RESYNC_LOADED_NS = 100 * 1000 * 1000,	/* shortest time between two changes otherwise */
 	RESYNC_IDLE_NS = 80 * 1000 * 1000,	/* without a write for so long the application is idle */
-	RESYNC_PROBE_NS = 100 * 1000 * 1000,	/* longest probe */
+	RESYNC_PROBE_NS = 100 * 1000 * 1000,	/* longest probe, from when nothing is under way */
 	RESYNC_PROBE_PERIOD_NS = 1000 * 1000 * 1000,
-	RESYNC_PROBE_PERIOD_SLOW_NS = 300 * 1000 * 1000,	/* while the allowance is smallest */
+	RESYNC_PROBE_PERIOD_SHORT_NS = 300 * 1000 * 1000,	/* while the allowance is smallest, and at first */
 	RESYNC_PAUSE_MAX_NS = 100 * 1000 * 1000,
 	RESYNC_QUEUE_NS = 30 * 1000 * 1000,	/* of the resync's own making, while the application is idle */
 
@@ -63,6 +63,7 @@ struct resync_governor {
 	u64 probe_end_ns;		/* at the latest */
 	u64 quiet_since_ns;		/* probing: nothing is under way since then; 0: something is */
 	u64 loaded_since_ns;		/* writes that began earlier are no samples */
+	u64 adjusted_ns;		/* last look at the allowance */
 	u64 pause_until_ns;
 	u64 chunk_ns_min;		/* shortest time that a chunk took; 0: none yet */
 	u32 in_flight_bytes;
