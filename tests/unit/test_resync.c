@@ -288,6 +288,48 @@ static void test_never_starves(void **state)
 	assert_true(model.chunk_bytes_done > 2 << 20);
 }
 
+/* An allowance that was right for another load comes down. */
+static void test_too_much_is_taken_back(void **state)
+{
+	u64 alone_ns;
+
+	(void)state;
+	model_init(1, 300 * US, 200 * US);
+	model_run(2000 * MS);
+	alone_ns = resync_latency_quantile(&model.writes, 990);
+	model.governor.busy_bytes = RESYNC_IDLE_BYTES_START;
+	model.resync = true;
+	model_run(4000 * MS);
+	forget_writes();
+	model_run(2000 * MS);
+	assert_true(resync_latency_quantile(&model.writes, 990) <= alone_ns * 2);
+}
+
+/* Whatever the application feels: a portion, then a pause that ends, and the least allowance. */
+static void test_least_allowance(void **state)
+{
+	struct resync_governor governor;
+	struct resync_grant grant = { 0 };
+	u64 now_ns = 1000 * MS, chunks = 0, i;
+
+	(void)state;
+	resync_governor_init(&governor);
+	for (i = 0; i < 20000; i++, now_ns += 5 * MS) {
+		grant = resync_governor_ask(&governor, now_ns, true, 0, 1);
+		if (grant.chunk_bytes) {
+			chunks++;
+			resync_governor_launched(&governor, grant.chunk_bytes);
+			resync_governor_done(&governor, now_ns + MS, grant.chunk_bytes, MS);
+		}
+		resync_governor_io(&governor, now_ns + 4 * MS, governor.probing ? now_ns + 3 * MS : now_ns - 40 * MS);
+		assert_true(governor.busy_bytes >= RESYNC_BUSY_BYTES_MIN);
+		assert_true(governor.pause_until_ns <= now_ns + MS + RESYNC_PAUSE_MAX_NS);
+	}
+	assert_int_equal(governor.busy_bytes, RESYNC_BUSY_BYTES_MIN);
+	assert_int_equal(governor.in_flight_bytes, 0);
+	assert_true(chunks > 20000 / 20 / 4);
+}
+
 static void test_full_speed_soon_after_the_application(void **state)
 {
 	u64 idle_rate, rate;
@@ -438,6 +480,16 @@ static void test_a_mark_ends_what_is_carried(void **state)
 	assert_int_equal(resync_prove(&bed.map, extent, &nr), 0);	/* the older half counts */
 	assert_int_equal(nr, 0);
 	assert_true(dirty_test(&bed.map, 0));
+
+	extent[0] = (struct resync_extent) { granule / 2, granule, bed.map.nr_marks };	/* the same, the older half behind */
+	nr = 1;
+	assert_int_equal(resync_prove(&bed.map, extent, &nr), 0);
+	dirty_mark(&bed.map, 0, 4096);
+	extent[1] = extent[0];
+	extent[0] = (struct resync_extent) { 0, granule / 2, bed.map.nr_marks };
+	nr = 2;
+	assert_int_equal(resync_prove(&bed.map, extent, &nr), 0);
+	assert_true(dirty_test(&bed.map, 0));
 }
 
 static int by_start(const void *a, const void *b)
@@ -493,6 +545,8 @@ int main(void)
 		cmocka_unit_test(test_latency_forgets),
 		cmocka_unit_test(test_busy_application_keeps_its_tail),
 		cmocka_unit_test(test_never_starves),
+		cmocka_unit_test(test_too_much_is_taken_back),
+		cmocka_unit_test(test_least_allowance),
 		cmocka_unit_test(test_full_speed_soon_after_the_application),
 		cmocka_unit_test(test_idle_window_is_no_longer_than_it_pays),
 		cmocka_unit_test(test_runs_share),
