@@ -2,24 +2,16 @@
 /*
  * What the core demands of its environment (core/env.h), from the kernel's libraries: checksum, MAC [N2], trace.
  */
-#include <linux/crc32.h>
 #include <linux/crc32c.h>
 #include <linux/printk.h>
 #include <linux/string.h>
 #include <crypto/sha2.h>
 #include "core/env.h"
-#include "session.h"
 
 /* The kernel's crc32c() has no inversions; the standard form inverts on the way in and out, so calls chain. */
 u32 core_crc32c(u32 seed, const void *data, size_t length_bytes)
 {
 	return ~crc32c(~seed, data, length_bytes);
-}
-
-/* The inversions cancel out in the combination: shifting is linear. */
-u32 braid_crc32c_combine(u32 crc_a, u32 crc_b, size_t b_bytes)
-{
-	return __crc32c_le_combine(crc_a, crc_b, b_bytes);
 }
 
 static void hash_padded_key(struct sha256_state *state, const u8 key_block[SHA256_BLOCK_SIZE], u8 pad)

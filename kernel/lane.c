@@ -148,7 +148,7 @@ struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const 
 		frame->payload_offset_bytes = payload_offset_bytes;
 		frame->payload_bytes = payload_bytes;
 		frame->header.length_bytes += payload_bytes;
-		frame->header.body_crc = braid_crc32c_combine(frame->header.body_crc, payload_crc, payload_bytes);
+		frame->header.body_crc = wire_body_crc(frame->header.body_crc, payload_crc);
 	}
 	return frame;
 }
@@ -597,8 +597,7 @@ static int frame_received(struct braid_lane *lane)
 	WRITE_ONCE(lane->acks_expected, lane->header.type == WIRE_ACKS);
 	if (payload) {
 		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
-		if (braid_crc32c_combine(lane->fixed_crc, payload->crc, payload->length_bytes) !=
-		    lane->header.body_crc)
+		if (wire_body_crc(lane->fixed_crc, payload->crc) != lane->header.body_crc)
 			return bad_input(lane, WIRE_BAD_BODY_CRC);
 	}
 	if (!lane->authenticated)

@@ -58,9 +58,6 @@ static inline bool braid_type_is_of_volume(u8 type)
 	       (type >= WIRE_WRITE && type <= WIRE_RESYNC_DATA && type != WIRE_ACKS);
 }
 
-/* CRC32C of a || b, from the CRC32C of each and the length of b (env.c). Any context. */
-u32 braid_crc32c_combine(u32 crc_a, u32 crc_b, size_t b_bytes);
-
 /*
  * Queue @frame on @lane (0 control; 1.. data) of the session with @node; takes it over in any case. -ENOTCONN when there
  * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). @urgent: somebody waits for

@@ -808,6 +808,14 @@ void wire_encode_header(const struct wire_header *header, u8 buffer[WIRE_HEADER_
 	core_put_le32(buffer + 28, core_crc32c(0, buffer, 28));
 }
 
+u32 wire_body_crc(u32 fixed_crc, u32 payload_crc)
+{
+	u8 bytes[4];
+
+	core_put_le32(bytes, payload_crc);
+	return core_crc32c(fixed_crc, bytes, sizeof(bytes));
+}
+
 /* What the table says about a frame whose header is intact. */
 static enum wire_error check_rule(const struct wire_header *header, bool control_lane, enum wire_phase phase,
 				  bool i_am_initiator)

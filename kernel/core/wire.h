@@ -10,7 +10,7 @@
  *   8  u32 sequence     of this lane and direction, from 0 by 1: a gap ends the session
  *   12 u32 length       bytes that follow: fixed part, then payload
  *   16 u64 request_id   sequence number of the requester; echoed in answers; 0 where none
- *   24 u32 body_crc     CRC32C of the bytes that follow
+ *   24 u32 body_crc     wire_body_crc(): of the bytes that follow
  *   28 u32 header_crc   CRC32C of bytes 0..27
  *
  * A body is a fixed or counted part that is decoded into struct wire_body, then (WRITE, READ_DATA, RESYNC_DATA)
@@ -330,8 +330,11 @@ u32 wire_encode_proof(const struct wire_proof *proof, u8 *buffer);
 u32 wire_encode_refuse(const struct wire_refuse *refuse, u8 *buffer);
 
 /*
- * Encode a header. @body_crc: CRC32C over fixed part and payload (chain core_crc32c calls).
+ * The header's body_crc. @fixed_crc: CRC32C of the fixed part, @payload_crc: of the payload, which is computed once for all who get
+ * it. Four bytes more are cheaper than the algebra that would make one checksum of both. Without a payload: @fixed_crc.
  */
+u32 wire_body_crc(u32 fixed_crc, u32 payload_crc);
+/* Encode a header. */
 void wire_encode_header(const struct wire_header *header, u8 buffer[WIRE_HEADER_BYTES]);
 
 /*

@@ -36,6 +36,17 @@ static enum wire_phase legal_phase(u8 type)
 	return type == WIRE_PROOF ? WIRE_PHASE_PROOF : WIRE_PHASE_HELLO;
 }
 
+/* Of a body whose first @fixed_bytes are its fixed part. */
+static u32 body_crc(const u8 *body, u32 fixed_bytes, u32 body_bytes)
+{
+	u32 crc;
+
+	if (fixed_bytes >= body_bytes)
+		return core_crc32c(0, body, body_bytes);
+	crc = core_crc32c(0, body, fixed_bytes);
+	return wire_body_crc(crc, core_crc32c(0, body + fixed_bytes, body_bytes - fixed_bytes));
+}
+
 static int receive(const u8 *bytes, u32 length_bytes, u8 sent_type)
 {
 	struct wire_header header;
@@ -50,9 +61,9 @@ static int receive(const u8 *bytes, u32 length_bytes, u8 sent_type)
 		return error;
 	if (length_bytes - WIRE_HEADER_BYTES < header.length_bytes)
 		return INCOMPLETE;
-	if (core_crc32c(0, bytes + WIRE_HEADER_BYTES, header.length_bytes) != header.body_crc)
-		return WIRE_BAD_BODY_CRC;
 	fixed_bytes = wire_fixed_bytes(&header);
+	if (body_crc(bytes + WIRE_HEADER_BYTES, fixed_bytes, header.length_bytes) != header.body_crc)
+		return WIRE_BAD_BODY_CRC;
 	if (fixed_bytes > header.length_bytes)
 		return WIRE_BAD_LENGTH;
 	memset(&received, 0, sizeof(received));
@@ -68,9 +79,9 @@ static void seal(u8 type, u16 flags, u32 body_bytes)
 		.sequence = 7,
 		.length_bytes = body_bytes,
 		.request_id = preauth(type) ? 0 : random_u64(),
-		.body_crc = core_crc32c(0, frame + WIRE_HEADER_BYTES, body_bytes),
 	};
 
+	header.body_crc = body_crc(frame + WIRE_HEADER_BYTES, wire_fixed_bytes(&header), body_bytes);
 	wire_encode_header(&header, frame);
 	frame_bytes = WIRE_HEADER_BYTES + body_bytes;
 }
@@ -667,6 +678,18 @@ static void test_crc32c_vector(void **state)
 	assert_int_equal(core_crc32c(core_crc32c(0, "1234", 4), "56789", 5), 0xe3069283);
 }
 
+static void test_body_crc_sees_both_parts(void **state)
+{
+	u32 fixed = core_crc32c(0, "fixed", 5), payload = core_crc32c(0, "payload", 7);
+	u8 whole[9] = { 'f', 'i', 'x', 'e', 'd' };
+
+	(void)state;
+	core_put_le32(whole + 5, payload);
+	assert_int_equal(wire_body_crc(fixed, payload), core_crc32c(0, whole, sizeof(whole)));
+	assert_int_not_equal(wire_body_crc(fixed, payload), wire_body_crc(fixed, payload ^ 1));
+	assert_int_not_equal(wire_body_crc(fixed, payload), wire_body_crc(fixed ^ 1, payload));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -683,6 +706,7 @@ int main(void)
 		cmocka_unit_test(test_random_bytes),
 		cmocka_unit_test(test_names_of_codes),
 		cmocka_unit_test(test_crc32c_vector),
+		cmocka_unit_test(test_body_crc_sees_both_parts),
 	};
 
 	random_init();
