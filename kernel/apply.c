@@ -167,7 +167,7 @@ static void ack_work(struct work_struct *work)
 	while (collect_acks(apply, &node, &lane, &current_session)) {
 		if (!current_session)
 			continue;
-		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0, 0,
+		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0,
 					  GFP_NOIO);
 		if (frame)
 			braid_session_send(bn, node, lane, frame, true);
@@ -297,8 +297,6 @@ static void read_work(struct work_struct *work)
 	if (error) {
 		answer.length_bytes = 0;
 		answer.error = 1;
-	} else {
-		request->buffer->crc = braid_buffer_crc(request->buffer, 0, request->buffer->length_bytes);
 	}
 	if (braid_apply_current(request) &&
 	    braid_send_io(volume, request->node, WIRE_READ_DATA, 0, request->id, &answer,

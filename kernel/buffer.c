@@ -15,6 +15,8 @@
 #include <linux/module.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
+#include <linux/xxhash.h>
+#include <crypto/hash.h>
 #include "buffer.h"
 #include "core/limits.h"
 
@@ -38,10 +40,30 @@ static struct page_stack __percpu *page_stacks;
 static mempool_t *struct_pool;
 static mempool_t *page_pool;
 static DEFINE_MUTEX(pool_mutex);
+static bool fast_crc;
+
+/* The kernel takes the fastest implementation it has: is there a better one than that in C? */
+static bool find_fast_crc(void)
+{
+	struct crypto_shash *hash = crypto_alloc_shash("crc32c", 0, 0);
+	bool fast;
+
+	if (IS_ERR(hash))
+		return false;
+	fast = !strstr(crypto_shash_driver_name(hash), "generic");
+	crypto_free_shash(hash);
+	return fast;
+}
+
+u64 braid_buffer_features(void)
+{
+	return (fast_crc ? WIRE_FEATURE_CRC32C_FAST : 0) | (IS_REACHABLE(CONFIG_XXHASH) ? WIRE_FEATURE_XXH64 : 0);
+}
 
 int braid_buffer_init(void)
 {
 	BUILD_BUG_ON(POOL_PAGES < 2 * BUFFER_PAGES_MAX);
+	fast_crc = find_fast_crc();
 	struct_pool = mempool_create_kmalloc_pool(POOL_BUFFERS, struct_size_t(struct braid_buffer, vec, BUFFER_PAGES_MAX));
 	if (!struct_pool)
 		return -ENOMEM;
@@ -161,7 +183,7 @@ struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
 		return NULL;
 	refcount_set(&buffer->references, 1);
 	buffer->length_bytes = length_bytes;
-	buffer->crc = 0;
+	buffer->sum_kind = WIRE_CHECKSUM_NONE;
 	buffer->nr_pages = 0;
 	while (buffer->nr_pages < nr_pages) {
 		page = page_take();
@@ -244,7 +266,7 @@ void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio)
 	}
 }
 
-u32 braid_buffer_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
+static u32 part_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
 {
 	u32 crc = 0;
 
@@ -259,4 +281,40 @@ u32 braid_buffer_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 le
 		length_bytes -= part_bytes;
 	}
 	return crc;
+}
+
+static u32 part_xxh(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
+{
+	struct xxh64_state state;
+
+	xxh64_reset(&state, 0);
+	while (length_bytes) {
+		u32 at = offset_bytes % PAGE_SIZE;
+		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
+		const u8 *from = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+
+		xxh64_update(&state, from + at, part_bytes);
+		kunmap_local(from);
+		offset_bytes += part_bytes;
+		length_bytes -= part_bytes;
+	}
+	return (u32)xxh64_digest(&state);
+}
+
+u32 braid_buffer_sum(struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes, enum wire_checksum kind)
+{
+	bool whole = !offset_bytes && length_bytes == buffer->length_bytes;
+	u32 sum;
+
+	if (whole && buffer->sum_kind == kind)
+		return buffer->sum;
+	if (!IS_REACHABLE(CONFIG_XXHASH) || kind == WIRE_CHECKSUM_CRC32C)	/* the other is not offered then */
+		sum = part_crc(buffer, offset_bytes, length_bytes);
+	else
+		sum = part_xxh(buffer, offset_bytes, length_bytes);
+	if (whole) {
+		buffer->sum = sum;
+		buffer->sum_kind = kind;
+	}
+	return sum;
 }

@@ -9,11 +9,13 @@
 
 #include <linux/bio.h>
 #include <linux/refcount.h>
+#include "core/wire.h"
 
 struct braid_buffer {
 	refcount_t references;
 	u32 length_bytes;
-	u32 crc;		/* CRC32C of the content, valid once filled */
+	u32 sum;		/* of all of the content */
+	u8 sum_kind;		/* enum wire_checksum; 0: not computed yet */
 	u32 nr_pages;
 	bool pooled;		/* this struct came from the pool */
 	struct bio_vec vec[];	/* nr_pages, full pages but the last */
@@ -25,10 +27,16 @@ void braid_buffer_exit(void);
 struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp);
 void braid_buffer_get(struct braid_buffer *buffer);
 void braid_buffer_put(struct braid_buffer *buffer);	/* any context: local I/O ends in interrupts */
-/* Copy the data of @bio (its current iterator) into @buffer [W2]; buffer->crc is not computed. */
+/* Copy the data of @bio (its current iterator) into @buffer [W2]. */
 void braid_buffer_from_bio(struct braid_buffer *buffer, struct bio *bio);
 /* Copy @buffer to @bio's data, for remote reads. Lengths are equal. */
 void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio);
-u32 braid_buffer_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes);
+/*
+ * A checksum of a part; that of the whole is kept, so the content must not change any more. Over this memory, never over the
+ * submitter's pages, which may change between two readings [W2]. One at a time for a buffer. Any context.
+ */
+u32 braid_buffer_sum(struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes, enum wire_checksum kind);
+/* Mask of enum wire_features: which checksums this machine can do, and does fast. Constant after braid_buffer_init(). */
+u64 braid_buffer_features(void);
 
 #endif

@@ -136,7 +136,7 @@ int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 
 	io->volume_id = volume->id;
 	/* Encoding reads only the member of the union that belongs to the type; a whole union is too big for a stack. */
 	frame = braid_frame_alloc(type, flags, request_id, (const union wire_body *)io, payload, 0,
-				  payload ? payload->length_bytes : 0, payload ? payload->crc : 0, GFP_NOIO);
+				  payload ? payload->length_bytes : 0, GFP_NOIO);
 	if (!frame)
 		return -ENOMEM;
 	return braid_session_send(volume->bn, node, lane, frame, urgent);

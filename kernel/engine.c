@@ -185,7 +185,7 @@ static void send_frame(struct braid_volume *volume, u8 node, u8 type, const unio
 
 	if (node >= NODES_MAX || !volume->session[node])
 		return;
-	frame = braid_frame_alloc(type, 0, 0, body, NULL, 0, 0, 0, GFP_NOIO);
+	frame = braid_frame_alloc(type, 0, 0, body, NULL, 0, 0, GFP_NOIO);
 	if (!frame) {
 		end_session(volume, node, WIRE_BYE_STUCK);
 		return;

@@ -335,9 +335,6 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
 	u8 node;
 
-	/* Over the copy, never over the submitter's pages: those may change between two readings [W2]. */
-	if (nodes && payload)
-		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
 	for (node = 0; node < NODES_MAX; node++) {
 		struct wire_io io = {
 			.offset_bytes = request->offset_bytes,

@@ -128,7 +128,7 @@ static void send_evicted(struct braid_volume *volume, u32 nodes, bool last)
 		if (!lane)
 			continue;
 		frame = braid_frame_alloc(WIRE_EVICT, last ? WIRE_LAST : 0, 0, (const union wire_body *)evict, NULL, 0,
-					  0, 0, GFP_NOIO);
+					  0, GFP_NOIO);
 		if (frame)	/* else the peer keeps regions for longer than it has to */
 			braid_session_send(volume->bn, node, lane, frame, false);
 	}

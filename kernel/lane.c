@@ -122,8 +122,7 @@ static void frame_init(struct braid_frame *frame, u8 type, u32 fixed_bytes)
 }
 
 struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const union wire_body *body,
-				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes,
-				      u32 payload_crc, gfp_t gfp)
+				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes, gfp_t gfp)
 {
 	const struct wire_rule *rule = wire_rule(type);
 	struct braid_frame *frame;
@@ -148,7 +147,6 @@ struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const 
 		frame->payload_offset_bytes = payload_offset_bytes;
 		frame->payload_bytes = payload_bytes;
 		frame->header.length_bytes += payload_bytes;
-		frame->header.body_crc = wire_body_crc(frame->header.body_crc, payload_crc);
 	}
 	return frame;
 }
@@ -386,6 +384,18 @@ void braid_lane_send_now(struct braid_lane *lane)
 	send_ends(lane, more);
 }
 
+/* Both ends agreed on the checksum of payloads when the lane opened; it is computed once for all who get the same. */
+static void sum_payload(const struct braid_lane *lane, struct braid_frame *frame)
+{
+	u32 sum;
+
+	if (!frame->payload)
+		return;
+	sum = braid_buffer_sum(frame->payload, frame->payload_offset_bytes, frame->payload_bytes,
+			       wire_payload_checksum(lane->auth.features));
+	frame->header.body_crc = wire_body_crc(frame->header.body_crc, sum);
+}
+
 static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool only_open, enum lane_haste haste, bool *sender)
 {
 	bool accepted, begins = false;
@@ -419,6 +429,7 @@ void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame)
 
 int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender)
 {
+	sum_payload(lane, frame);
 	return lane_enqueue(lane, frame, true, haste, sender);
 }
 
@@ -595,11 +606,10 @@ static int frame_received(struct braid_lane *lane)
 	lane->stage = LANE_HEADER;
 	lane->have_bytes = 0;
 	WRITE_ONCE(lane->acks_expected, lane->header.type == WIRE_ACKS);
-	if (payload) {
-		payload->crc = braid_buffer_crc(payload, 0, payload->length_bytes);
-		if (wire_body_crc(lane->fixed_crc, payload->crc) != lane->header.body_crc)
-			return bad_input(lane, WIRE_BAD_BODY_CRC);
-	}
+	if (payload && wire_body_crc(lane->fixed_crc, braid_buffer_sum(payload, 0, payload->length_bytes,
+									wire_payload_checksum(lane->auth.features))) !=
+		       lane->header.body_crc)
+		return bad_input(lane, WIRE_BAD_BODY_CRC);
 	if (!lane->authenticated)
 		return auth_frame_received(lane);
 	atomic64_inc(&session->received_frames);

@@ -349,7 +349,7 @@ static void send_bye(struct braid_session *session, u8 reason)
 
 	session->body.bye.reason = reason;
 	if (control)
-		braid_lane_send(control, braid_frame_alloc(WIRE_BYE, 0, 0, &session->body, NULL, 0, 0, 0,
+		braid_lane_send(control, braid_frame_alloc(WIRE_BYE, 0, 0, &session->body, NULL, 0, 0,
 							   GFP_NOWAIT));
 }
 
@@ -648,7 +648,7 @@ static void keep_alive(struct braid_session *session)
 		return;
 	session->next_ping_ns = now_ns + ping_interval_ns(session);
 	session->body.ping.stamp_ns = now_ns;
-	braid_lane_send(own_lane(session, 0), braid_frame_alloc(WIRE_PING, 0, 0, &session->body, NULL, 0, 0, 0,
+	braid_lane_send(own_lane(session, 0), braid_frame_alloc(WIRE_PING, 0, 0, &session->body, NULL, 0, 0,
 								GFP_NOWAIT));
 	/* A lane that ran out of memory with nothing in flight gets no write-space callback: this is its second chance. */
 	for (i = 1; i < session->nr_lanes; i++)
@@ -753,7 +753,7 @@ int braid_session_frame(struct braid_session *session, struct braid_lane *lane)
 	lane->payload = NULL;
 	switch (header->type) {
 	case WIRE_PING:
-		braid_lane_send(lane, braid_frame_alloc(WIRE_PONG, 0, header->request_id, &lane->body, NULL, 0, 0, 0,
+		braid_lane_send(lane, braid_frame_alloc(WIRE_PONG, 0, header->request_id, &lane->body, NULL, 0, 0,
 							GFP_NOIO));
 		return 0;
 	case WIRE_PONG:
@@ -788,7 +788,7 @@ static struct braid_frame *node_frame(const struct braid_peer_config *config, un
 		node->port = ntohs(in->sin_port);
 		memcpy(node->address, &in->sin_addr, 4);
 	}
-	return braid_frame_alloc(WIRE_NODE, 0, 0, body, NULL, 0, 0, 0, GFP_NOIO);
+	return braid_frame_alloc(WIRE_NODE, 0, 0, body, NULL, 0, 0, GFP_NOIO);
 }
 
 /* WIRE_NODE for every other peer: how a node learns who else there is. */

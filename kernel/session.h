@@ -43,12 +43,12 @@ struct braid_frame {
 };
 
 /*
- * Build a frame. @payload may be NULL; else a reference is taken on it and @payload_crc is the CRC32C of the given part of
- * it. NULL when out of memory (with GFP_NOIO never for small types: mempool).
+ * Build a frame. @payload may be NULL; else a reference is taken on it; its checksum is added when it is known who gets the
+ * frame. NULL when out of memory (with GFP_NOIO never for small types: mempool).
  */
 struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const union wire_body *body,
 				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes,
-				      u32 payload_crc, gfp_t gfp);
+				      gfp_t gfp);
 void braid_frame_free(struct braid_frame *frame);
 
 /* Does a body of @type start with the id of a volume? */

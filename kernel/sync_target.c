@@ -17,7 +17,6 @@ int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, 
 		      struct wire_resync *resync, struct braid_buffer *payload, u32 payload_offset_bytes,
 		      u32 payload_bytes)
 {
-	u32 crc = payload ? braid_buffer_crc(payload, payload_offset_bytes, payload_bytes) : 0;
 	unsigned int lane = braid_session_data_lane(volume->bn, node);
 	struct braid_frame *frame;
 
@@ -25,7 +24,7 @@ int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, 
 		return -ENOTCONN;
 	resync->volume_id = volume->id;
 	frame = braid_frame_alloc(type, flags, request_id, (const union wire_body *)resync, payload, payload_offset_bytes,
-				  payload_bytes, crc, GFP_NOIO);
+				  payload_bytes, GFP_NOIO);
 	if (!frame) {
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 		return -ENOMEM;

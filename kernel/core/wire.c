@@ -808,11 +808,17 @@ void wire_encode_header(const struct wire_header *header, u8 buffer[WIRE_HEADER_
 	core_put_le32(buffer + 28, core_crc32c(0, buffer, 28));
 }
 
-u32 wire_body_crc(u32 fixed_crc, u32 payload_crc)
+enum wire_checksum wire_payload_checksum(u64 features)
+{
+	return (features & (WIRE_FEATURE_XXH64 | WIRE_FEATURE_CRC32C_FAST)) == WIRE_FEATURE_XXH64 ? WIRE_CHECKSUM_XXH64 :
+	       WIRE_CHECKSUM_CRC32C;
+}
+
+u32 wire_body_crc(u32 fixed_crc, u32 payload_sum)
 {
 	u8 bytes[4];
 
-	core_put_le32(bytes, payload_crc);
+	core_put_le32(bytes, payload_sum);
 	return core_crc32c(fixed_crc, bytes, sizeof(bytes));
 }
 

@@ -122,6 +122,24 @@ const struct wire_rule *wire_rule(u8 type);
 /* Mask of enum wire_flags that may be set in a frame of @type. */
 u16 wire_flags_allowed(u8 type);
 
+/*
+ * Features, chosen when both ends have them [N7]. Where one end's processor has no instruction for CRC32C, payloads get XXH64 (its
+ * low half) instead, which takes a fifth of the time there [N4].
+ */
+enum wire_features {
+	WIRE_FEATURE_CRC32C_FAST = 1 << 0,
+	WIRE_FEATURE_XXH64 = 1 << 1,
+};
+
+enum wire_checksum {
+	WIRE_CHECKSUM_NONE,
+	WIRE_CHECKSUM_CRC32C,
+	WIRE_CHECKSUM_XXH64,
+};
+
+/* Of payloads; header and fixed part always have CRC32C. @features: the chosen ones of the session. */
+enum wire_checksum wire_payload_checksum(u64 features);
+
 struct wire_hello {		/* HELLO and CHALLENGE */
 	u16 version_min, version_max;	/* CHALLENGE: both are the chosen one */
 	u64 features;		/* HELLO: offered; CHALLENGE: chosen */
@@ -330,10 +348,10 @@ u32 wire_encode_proof(const struct wire_proof *proof, u8 *buffer);
 u32 wire_encode_refuse(const struct wire_refuse *refuse, u8 *buffer);
 
 /*
- * The header's body_crc. @fixed_crc: CRC32C of the fixed part, @payload_crc: of the payload, which is computed once for all who get
- * it. Four bytes more are cheaper than the algebra that would make one checksum of both. Without a payload: @fixed_crc.
+ * The header's body_crc. @fixed_crc: CRC32C of the fixed part, @payload_sum: of the payload (wire_payload_checksum()), computed
+ * once for all who get it. Four bytes more are cheaper than the algebra that would make one checksum of both. Without a payload: @fixed_crc.
  */
-u32 wire_body_crc(u32 fixed_crc, u32 payload_crc);
+u32 wire_body_crc(u32 fixed_crc, u32 payload_sum);
 /* Encode a header. */
 void wire_encode_header(const struct wire_header *header, u8 buffer[WIRE_HEADER_BYTES]);
 

@@ -690,6 +690,22 @@ static void test_body_crc_sees_both_parts(void **state)
 	assert_int_not_equal(wire_body_crc(fixed, payload), wire_body_crc(fixed ^ 1, payload));
 }
 
+/* Both ends compute it from what they chose together: XXH64 only if both can, and not both have the instruction. */
+static void test_payload_checksum_of_features(void **state)
+{
+	u64 mine, theirs;
+
+	(void)state;
+	for (mine = 0; mine < 4; mine++) {
+		for (theirs = 0; theirs < 4; theirs++) {
+			bool xxh = mine & theirs & WIRE_FEATURE_XXH64, fast = mine & theirs & WIRE_FEATURE_CRC32C_FAST;
+
+			assert_int_equal(wire_payload_checksum(mine & theirs),
+					 xxh && !fast ? WIRE_CHECKSUM_XXH64 : WIRE_CHECKSUM_CRC32C);
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -707,6 +723,7 @@ int main(void)
 		cmocka_unit_test(test_names_of_codes),
 		cmocka_unit_test(test_crc32c_vector),
 		cmocka_unit_test(test_body_crc_sees_both_parts),
+		cmocka_unit_test(test_payload_checksum_of_features),
 	};
 
 	random_init();
