@@ -266,6 +266,11 @@ static void joined(struct world *world, u8 node)
 	n->in_sync = now;
 	if (more)
 		n->yields = false;
+	/* The administrator's word may have waited while this replica joined (seed 1795386308295, 5 nodes). */
+	if (n->resolving && n->volume.super.flags & ONDISK_YIELD) {
+		n->yields = true;
+		n->resolving = false;
+	}
 	for (peer = 0; peer < world->nr_nodes && more; peer++)
 		if (more >> peer & 1)
 			check_pair(world, node, peer);
@@ -396,6 +401,7 @@ void check_yields(struct world *world, u8 node)
 	u16 branch = check_branch(world, node);
 
 	world->node[node].yields = true;
+	world->node[node].resolving = true;
 	if (branch == NO_BRANCH)
 		return;
 	world->branch[branch].yields = true;

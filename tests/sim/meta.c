@@ -425,7 +425,7 @@ static void went_away(struct world *world, u8 node)
 		n->first_event = (n->first_event + 1) % WORLD_EVENTS_MAX;
 		n->nr_events--;
 	}
-	n->attached = n->listed = n->detaching = n->command_pending = false;
+	n->attached = n->listed = n->detaching = n->command_pending = n->resolving = false;
 }
 
 static void answer_reset(struct world *world, u8 node)
@@ -684,7 +684,7 @@ bool meta_attach(struct world *world, u8 node)
 	memset(n->resync, 0, sizeof(n->resync));
 	memset(n->volume_session, 0, sizeof(n->volume_session));
 	n->nr_applies = 0;
-	n->disk_failed_posted = n->round_active = n->detaching = n->command_pending = false;
+	n->disk_failed_posted = n->round_active = n->detaching = n->command_pending = n->resolving = false;
 	n->demote = DEMOTE_NONE;
 	dirty_pool_init(&n->pool, n->pages, n->next_free, CORE_ARRAY_SIZE(n->pages));
 	for (slot = 0; slot < REPLICAS_MAX; slot++)

@@ -217,6 +217,7 @@ static void command_done(struct world *world, u8 node, const struct volume_actio
 	struct node *n = &world->node[node];
 
 	n->command_pending = false;
+	n->resolving = false;
 	n->command_refusal = action->refusal;
 	if (n->demote == DEMOTE_ASKED) {
 		n->demote = DEMOTE_NONE;
@@ -411,6 +412,7 @@ void world_power_cut(struct world *world, u8 node)
 	}
 	n->powered = n->attached = n->listed = n->detaching = false;
 	n->command_pending = false;
+	n->resolving = false;
 	events_drop(n);
 	for (i = 0; i < world->nr_nodes; i++) {
 		n->session[i] = 0;

@@ -241,6 +241,7 @@ struct node {
 	/* what check.c knows */
 	u16 branch;		/* while primary */
 	bool yields;		/* an administrator said so in a split */
+	bool resolving;		/* his word is on its way to the core */
 	bool command_sure;	/* the administrator saw that nothing acknowledged is missing */
 	u64 chain_id[CHAIN_RECORDS_MAX];	/* as of the last step */
 	u64 chain_number[CHAIN_RECORDS_MAX];
