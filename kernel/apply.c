@@ -28,7 +28,7 @@
 #include <linux/slab.h>
 #include "data_path.h"
 
-enum { APPLY_POOL = 64 };
+enum { APPLY_POOL = 4 };	/* reserve of a volume [L4]; docs/architecture.md, Memory */
 
 struct evict_item {
 	struct list_head entry;
@@ -313,7 +313,7 @@ static void local_start(struct braid_apply_request *request)
 	case WIRE_DISCARD:
 	case WIRE_ZEROES:
 		INIT_WORK(&request->work, request->type == WIRE_READ ? read_work : zeroes_work);
-		queue_work(request->volume->workqueue, &request->work);
+		queue_work(request->volume->sleeper_workqueue, &request->work);
 		return;
 	default:
 		if (!submit_at_once(request))
@@ -685,7 +685,7 @@ int braid_apply_init(struct braid_volume *volume)
 	apply->requests = mempool_create_kmalloc_pool(APPLY_POOL, sizeof(struct braid_apply_request));
 	if (!apply->requests)
 		goto no_requests;
-	if (bioset_init(&apply->bio_set, APPLY_POOL, 0, BIOSET_NEED_BVECS))
+	if (bioset_init(&apply->bio_set, 1, 0, BIOSET_NEED_BVECS))
 		goto no_bio_set;
 	INIT_LIST_HEAD(&apply->early);
 	init_waitqueue_func_entry(&apply->changed, relations_changed);

@@ -69,9 +69,8 @@ struct braid_volume {
 	struct volume core;		/* under lock */
 
 	/* engine.c */
-	struct workqueue_struct *workqueue;	/* of this volume, WQ_MEM_RECLAIM, unbound: works that may wait for the data disk */
-	struct workqueue_struct *engine_workqueue;	/* ordered: engine_work only */
-	struct workqueue_struct *meta_workqueue;	/* commit_work, save_work */
+	struct workqueue_struct *workqueue;	/* of this volume: all that has to go on when memory is short [L4] */
+	struct workqueue_struct *sleeper_workqueue;	/* of this volume: works of single requests that sleep on the disk */
 	struct work_struct engine_work;
 	struct list_head events;	/* under lock */
 	u32 nr_events;			/* under lock */

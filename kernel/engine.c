@@ -77,7 +77,7 @@ void braid_engine_post(struct braid_volume *volume, const struct volume_event *e
 			volume->overflow.nodes[event->type] |= NODE_BIT(event->node);
 	}
 	if (volume->engine_running)
-		queue_work(volume->engine_workqueue, &volume->engine_work);
+		queue_work(volume->workqueue, &volume->engine_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -415,22 +415,24 @@ static void engine_work(struct work_struct *work)
 
 /* ---- life ---- */
 
-/* Three, so that works stuck on a hung disk hold up neither steps nor metadata. */
+/*
+ * Two, of this volume alone, so that a disk that hangs holds up no other volume. What has to go on when memory is short
+ * is in `workqueue`, whose rescuer is the only thread that a volume has: a few works, each of them once, and the resync. They
+ * never fill it, so none waits for another to end, and none waits for payload pages. What comes once for each frame or
+ * request, sleeps on the disk and frees no memory is in `sleeper_workqueue`.
+ */
 static int queues_create(struct braid_volume *volume)
 {
-	volume->workqueue = alloc_workqueue("braid%u", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0, volume->minor);
-	volume->engine_workqueue = alloc_ordered_workqueue("braid%u_engine", WQ_MEM_RECLAIM | WQ_HIGHPRI, volume->minor);
-	volume->meta_workqueue = alloc_workqueue("braid%u_meta", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, 0,
-						 volume->minor);
-	return volume->workqueue && volume->engine_workqueue && volume->meta_workqueue ? 0 : -ENOMEM;
+	volume->workqueue = alloc_workqueue("braid%u", WQ_MEM_RECLAIM | WQ_UNBOUND | WQ_HIGHPRI, WQ_MAX_ACTIVE,
+					    volume->minor);
+	volume->sleeper_workqueue = alloc_workqueue("braid%u_disk", WQ_UNBOUND | WQ_HIGHPRI, 0, volume->minor);
+	return volume->workqueue && volume->sleeper_workqueue ? 0 : -ENOMEM;
 }
 
 static void queues_destroy(struct braid_volume *volume)
 {
-	if (volume->meta_workqueue)
-		destroy_workqueue(volume->meta_workqueue);
-	if (volume->engine_workqueue)
-		destroy_workqueue(volume->engine_workqueue);
+	if (volume->sleeper_workqueue)
+		destroy_workqueue(volume->sleeper_workqueue);
 	if (volume->workqueue)
 		destroy_workqueue(volume->workqueue);
 }
@@ -456,7 +458,7 @@ void braid_engine_start(struct braid_volume *volume)
 {
 	spin_lock_irq(&volume->lock);
 	volume->engine_running = true;
-	queue_work(volume->engine_workqueue, &volume->engine_work);
+	queue_work(volume->workqueue, &volume->engine_work);
 	spin_unlock_irq(&volume->lock);
 }
 

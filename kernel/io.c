@@ -15,13 +15,14 @@
 
 /* ---- requests ---- */
 
-struct braid_request *braid_request_alloc(struct braid_volume *volume)
+struct braid_request *braid_request_alloc(struct braid_volume *volume, mempool_t *pool)
 {
 	struct braid_io *io = volume->io;
-	struct braid_request *request = mempool_alloc(io->requests, GFP_NOIO);
+	struct braid_request *request = mempool_alloc(pool, GFP_NOIO);
 
 	memset(request, 0, sizeof(*request));
 	request->volume = volume;
+	request->pool = pool;
 	INIT_LIST_HEAD(&request->entry);
 	INIT_LIST_HEAD(&request->ending);
 	INIT_HLIST_NODE(&request->by_id);
@@ -38,7 +39,7 @@ void braid_request_put(struct braid_request *request)
 	if (!refcount_dec_and_test(&request->references))
 		return;
 	braid_buffer_put(request->buffer);
-	mempool_free(request, volume->io->requests);
+	mempool_free(request, request->pool);
 	/* The last one under the lock to the end: braid_io_free() frees the volume when it has seen 0 there. */
 	if (!atomic_dec_and_lock_irqsave(&volume->io->nr_requests, &volume->lock, flags))
 		return;
@@ -294,7 +295,7 @@ void braid_request_local_start(struct braid_request *request)
 	refcount_inc(&request->references);
 	if (!request->flushing && request->kind != REQUEST_WRITE) {
 		INIT_WORK(&request->work, zeroes_work);
-		queue_work(volume->workqueue, &request->work);
+		queue_work(volume->sleeper_workqueue, &request->work);
 		return;
 	}
 	if (request->flushing)
@@ -575,7 +576,7 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 		bio_io_error(bio);
 		return;
 	}
-	request = braid_request_alloc(volume);
+	request = braid_request_alloc(volume, volume->io->requests);
 	if (!kind_of(bio, request)) {
 		bio->bi_status = BLK_STS_NOTSUPP;
 		bio_endio(bio);
@@ -818,9 +819,16 @@ int braid_io_init(struct braid_volume *volume)
 	io->requests = mempool_create_kmalloc_pool(REQUEST_POOL, sizeof(struct braid_request));
 	if (!io->requests)
 		goto no_requests;
-	if (bioset_init(&io->bio_set, REQUEST_POOL, 0, BIOSET_NEED_BVECS | BIOSET_NEED_RESCUER))
+	io->round_requests = mempool_create_kmalloc_pool(1, sizeof(struct braid_request));
+	if (!io->round_requests)
+		goto no_round_requests;
+	/*
+	 * One of each is enough for progress: a bio comes back from the disk by itself. No rescuer: a call of
+	 * braid_io_submit() takes one bio at most, and the block layer hands it on before it makes the next call.
+	 */
+	if (bioset_init(&io->bio_set, 1, 0, BIOSET_NEED_BVECS))
 		goto no_bio_set;
-	if (bioset_init(&io->read_set, REQUEST_POOL, 0, BIOSET_NEED_RESCUER))
+	if (bioset_init(&io->read_set, 1, 0, 0))
 		goto no_read_set;
 	init_waitqueue_func_entry(&io->changed, relations_changed);
 	add_wait_queue(&volume->changed, &io->changed);
@@ -829,6 +837,8 @@ int braid_io_init(struct braid_volume *volume)
 no_read_set:
 	bioset_exit(&io->bio_set);
 no_bio_set:
+	mempool_destroy(io->round_requests);
+no_round_requests:
 	mempool_destroy(io->requests);
 no_requests:
 	braid_io_log_exit(io);
@@ -868,6 +878,7 @@ void braid_io_free(struct braid_volume *volume)
 	braid_io_log_exit(io);
 	bioset_exit(&io->read_set);
 	bioset_exit(&io->bio_set);
+	mempool_destroy(io->round_requests);
 	mempool_destroy(io->requests);
 	kfree(io);
 	volume->io = NULL;

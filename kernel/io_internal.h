@@ -37,7 +37,7 @@ enum request_kind {
 };
 
 enum request_limits {
-	REQUEST_POOL = 64,
+	REQUEST_POOL = 4,	/* reserve of a volume [L4]; docs/architecture.md, Memory */
 	REQUEST_HASH_BITS = 8,
 	IO_IDLE_MS = 5000,	/* after the last write the activity log is emptied */
 	IO_LATE_TURN_MS = 1000,	/* looks so often whether a peer is late */
@@ -49,6 +49,7 @@ struct braid_request {
 	struct list_head ending;	/* collected under the lock, ended after it */
 	struct hlist_node by_id;
 	struct braid_volume *volume;
+	mempool_t *pool;		/* that it came from */
 	struct bio *bio;		/* the user's; NULL: internal flush, or ended early */
 	struct braid_buffer *buffer;
 	struct braid_range range;
@@ -81,6 +82,7 @@ struct braid_request {
 struct braid_io {
 	struct braid_volume *volume;
 	mempool_t *requests;
+	mempool_t *round_requests;	/* of eviction rounds, which requests with a full log wait for */
 	struct bio_set bio_set;		/* one bio at a time per submitter */
 	struct bio_set read_set;	/* clones of reads */
 	struct hlist_head in_flight[1 << REQUEST_HASH_BITS];
@@ -120,7 +122,8 @@ static inline bool braid_request_is_internal(const struct braid_request *request
 
 
 /* io.c */
-struct braid_request *braid_request_alloc(struct braid_volume *volume);
+/* From one of the pools of struct braid_io. Sleeps (GFP_NOIO), never NULL. */
+struct braid_request *braid_request_alloc(struct braid_volume *volume, mempool_t *pool);
 void braid_request_put(struct braid_request *request);
 /* Process context: (re)start from the gate. */
 void braid_request_start(struct braid_request *request);

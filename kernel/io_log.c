@@ -224,7 +224,7 @@ static void round_work(struct work_struct *work)
 	if (!active)
 		return;
 	if (!flushed) {
-		request = braid_request_alloc(volume);
+		request = braid_request_alloc(volume, io->round_requests);
 		request->kind = REQUEST_FLUSH;
 		braid_request_start(request);
 		return;

@@ -185,7 +185,7 @@ void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_
 	braid_buffer_to_bio(payload, request->bio);
 	if (rewrite) {
 		INIT_WORK(&request->work, rewrite_work);
-		queue_work(volume->workqueue, &request->work);
+		queue_work(volume->sleeper_workqueue, &request->work);
 	} else {
 		braid_request_succeed(request);
 	}

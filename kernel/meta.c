@@ -176,7 +176,7 @@ static void commit_work(struct work_struct *work)
 
 void braid_meta_kick_commit(struct braid_volume *volume)
 {
-	queue_work(volume->meta_workqueue, &volume->commit_work);
+	queue_work(volume->workqueue, &volume->commit_work);
 }
 
 /* One transaction with everything that differs from disk, removals included. 0 or -EIO. */
@@ -395,7 +395,7 @@ static void retry_timer(struct timer_list *timer)
 {
 	struct braid_meta *meta = container_of(timer, struct braid_meta, retry_timer);
 
-	queue_work(meta->volume->meta_workqueue, &meta->volume->save_work);
+	queue_work(meta->volume->workqueue, &meta->volume->save_work);
 }
 
 /* Queue a request; with @wait a second reference is returned. Process context. */
@@ -415,7 +415,7 @@ static struct braid_meta_request *request_queue(struct braid_volume *volume, enu
 	spin_lock_bh(&meta->requests_lock);
 	list_add_tail(&request->entry, &meta->requests);
 	spin_unlock_bh(&meta->requests_lock);
-	queue_work(volume->meta_workqueue, &volume->save_work);
+	queue_work(volume->workqueue, &volume->save_work);
 	return request;
 }
 

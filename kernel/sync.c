@@ -10,7 +10,9 @@
  *
  * Memory: the run owns its chunks; a chunk owns its buffer. Works are queued under volume->lock and only while the run is not
  * stopped, so braid_sync_stop() can cancel them, wait for the bios and free the run. No polling: every step follows from a
- * completion, or from the timer that ends a pause of the governor while the application is busy [R3].
+ * completion, or from the timer that ends a pause of the governor while the application is busy [R3], or one for want of memory.
+ * Resync frees no memory, so it takes no page of the reserve and waits for none in its works: the engine, which writes may wait
+ * for, waits for these works when a run ends [L4].
  */
 #include <linux/ktime.h>
 #include <linux/mm.h>
@@ -139,8 +141,7 @@ static void proof_begin(struct sync_run *run)
 
 /* ---- plan ---- */
 
-/* Ask the governor again later. Under the lock. */
-static void ask_later(struct braid_sync *sync, u64 wait_ns)
+void braid_sync_again(struct braid_sync *sync, u64 wait_ns)
 {
 	unsigned long at = jiffies + max_t(unsigned long, nsecs_to_jiffies(wait_ns), 1);
 
@@ -159,7 +160,7 @@ static u32 granted_bytes(struct sync_run *run)
 	grant = resync_governor_ask(&volume->sync->governor, ktime_get_ns(), volume->core.in_flight, run->busy_bytes,
 				    volume->sync->nr_runs);
 	if (grant.wait_ns)
-		ask_later(volume->sync, grant.wait_ns);
+		braid_sync_again(volume->sync, grant.wait_ns);
 	return grant.chunk_bytes;
 }
 
@@ -514,7 +515,8 @@ int braid_sync_init(struct braid_volume *volume)
 
 	if (!sync)
 		return -ENOMEM;
-	if (bioset_init(&sync->bio_set, SYNC_BIOS, 0, BIOSET_NEED_BVECS)) {
+	/* One is enough for progress: each comes back from the disk by itself. */
+	if (bioset_init(&sync->bio_set, 1, 0, BIOSET_NEED_BVECS)) {
 		kfree(sync);
 		return -ENOMEM;
 	}

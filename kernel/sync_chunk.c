@@ -108,6 +108,21 @@ static void read_endio(struct bio *bio)
 	read_ended(chunk, failed);
 }
 
+/* No memory for its data: it is the first to be tried again. */
+static void read_again(struct sync_chunk *chunk)
+{
+	struct sync_run *run = chunk->run;
+	struct braid_volume *volume = run->volume;
+	unsigned long flags;
+
+	spin_lock_irqsave(&volume->lock, flags);
+	list_add(&chunk->entry, &run->reads);
+	braid_sync_again(volume->sync, SYNC_MEMORY_TURN_MS * NSEC_PER_MSEC);
+	if (!--run->nr_reading && run->stopped)
+		wake_up_all(&volume->changed);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
 static struct sync_chunk *next_read(struct sync_run *run)
 {
 	struct sync_chunk *chunk = NULL;
@@ -167,12 +182,14 @@ static u32 zero_pieces(const struct braid_buffer *buffer, u32 pieces)
 	return zero;
 }
 
-/* A buffer with only the pieces in the mask. */
+/* A buffer with only the pieces in the mask, or NULL. */
 static struct braid_buffer *gather(const struct braid_buffer *from, u32 pieces)
 {
-	struct braid_buffer *buffer = braid_buffer_alloc(hweight32(pieces) * RESYNC_PIECE_BYTES, GFP_NOIO);
+	struct braid_buffer *buffer = braid_buffer_alloc(hweight32(pieces) * RESYNC_PIECE_BYTES, GFP_NOWAIT | __GFP_NOWARN);
 	u32 piece, nr = 0;
 
+	if (!buffer)
+		return NULL;
 	for (piece = 0; piece < RESYNC_CHUNK_PIECES; piece++) {
 		void *source, *target;
 
@@ -187,27 +204,34 @@ static struct braid_buffer *gather(const struct braid_buffer *from, u32 pieces)
 	return buffer;
 }
 
-/* One frame with the pieces of @data; a single run of neighbours goes out from where it is. Takes over @buffer. */
+/*
+ * One frame with the pieces of @data; a single run of neighbours goes out from where it is. Without memory to put others side by
+ * side, those in between go as well. Takes over @buffer.
+ */
 static void send_data(struct sync_chunk *chunk, struct braid_buffer *buffer, u64 id, u32 data)
 {
 	struct sync_run *run = chunk->run;
-	u32 first = __ffs(data), length_bytes = hweight32(data) * RESYNC_PIECE_BYTES;
-	u64 run_mask = data >> first;
+	u32 first = __ffs(data), nr = fls(data) - first;
 	struct wire_resync resync = {
 		.offset_bytes = chunk->offset_bytes,
 		.length_bytes = chunk->length_bytes,
-		.pieces = data,
 	};
 
-	if (run_mask & (run_mask + 1)) {	/* with gaps */
+	if (nr != hweight32(data)) {	/* with gaps */
 		struct braid_buffer *gathered = gather(buffer, data);
 
-		braid_buffer_put(buffer);
-		buffer = gathered;
-		first = 0;
+		if (gathered) {
+			braid_buffer_put(buffer);
+			buffer = gathered;
+			first = 0;
+			nr = hweight32(data);
+		} else {
+			data = GENMASK(first + nr - 1, first);
+		}
 	}
+	resync.pieces = data;
 	braid_send_resync(run->volume, run->node, WIRE_RESYNC_DATA, 0, id, &resync, buffer, first * RESYNC_PIECE_BYTES,
-			  length_bytes);
+			  nr * RESYNC_PIECE_BYTES);
 	braid_buffer_put(buffer);
 }
 
@@ -313,7 +337,11 @@ void braid_sync_read_chunks(struct sync_run *run)
 	set_submitting(run, true);
 	blk_start_plug(&plug);
 	while ((chunk = next_read(run))) {
-		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOIO);
+		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOWAIT | __GFP_NOWARN);
+		if (!chunk->buffer) {
+			read_again(chunk);
+			break;
+		}
 		bio = braid_local_bio(volume, &volume->sync->bio_set, REQ_OP_READ, chunk->buffer, chunk->offset_bytes,
 				      chunk->length_bytes, read_endio, chunk, GFP_NOIO);
 		if (bio)

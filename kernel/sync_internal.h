@@ -28,7 +28,7 @@ enum sync_limits {
 	SYNC_SENDERS_MAX = 4,
 	SYNC_ID_BUCKETS = 64,
 	SYNC_FRUITLESS_PASSES_MAX = 8,
-	SYNC_BIOS = 32,			/* kept in reserve */
+	SYNC_MEMORY_TURN_MS = 20,	/* without memory for the data of a chunk */
 };
 
 enum chunk_state {
@@ -110,7 +110,7 @@ struct braid_sync {
 	struct sync_run *run[NODES_MAX];	/* under volume->lock */
 	u32 nr_runs;
 	struct resync_governor governor;
-	struct timer_list timer;	/* the governor said: ask again later */
+	struct timer_list timer;	/* the governor said: ask again later; or there was no memory */
 };
 
 /* ---- sync.c ---- */
@@ -119,6 +119,8 @@ struct braid_sync {
 void braid_sync_queue(struct sync_run *run, struct work_struct *work);
 /* The run cannot go on; the core ends it. Not under the lock. */
 void braid_sync_run_failed(struct sync_run *run);
+/* The plans of all runs are made again after that time at the latest. Under the lock. */
+void braid_sync_again(struct braid_sync *sync, u64 wait_ns);
 /* The target has this content. Under the lock. */
 void braid_sync_chunk_done(struct sync_chunk *chunk);
 

@@ -148,7 +148,7 @@ static void target_ready(struct braid_range *range)
 	if (request->type == WIRE_RESYNC_DATA && write_plainly(request))
 		return;
 	INIT_WORK(&request->work, request->type == WIRE_DIGESTS ? digests_work : data_work);
-	queue_work(request->volume->workqueue, &request->work);
+	queue_work(request->volume->sleeper_workqueue, &request->work);
 }
 
 int braid_sync_target_frame(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,
