@@ -92,7 +92,7 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 {
 	struct braid_meta *meta = volume->meta_private;
 	u64 mark_id = volume_mark_id(&volume->core);
-	u32 part;
+	u32 part, nr = 0;
 
 	meta->log_mark_id = mark_id;
 	for (part = 0; part < volume->core.log.nr_parts; part++) {
@@ -104,7 +104,7 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 		header = braid_meta_header(volume, ONDISK_ACTLOG, meta->part_sequence[part],
 					   ondisk_actlog_offset(&volume->layout, part, !meta->part_copy[part]));
 		actlog_encode_part(&volume->core.log, part, meta->regions);
-		ondisk_actlog_encode(&header, mark_id, meta->regions, page_address(meta->log_pages[part]));
+		ondisk_actlog_encode(&header, mark_id, meta->regions, braid_meta_block(&meta->log_batch, nr++));
 	}
 }
 
@@ -117,7 +117,7 @@ static int log_write(struct braid_volume *volume, u32 parts)
 	braid_meta_batch_begin(&meta->log_batch, volume, REQ_OP_WRITE);
 	for (part = 0; part < volume->core.log.nr_parts; part++) {
 		if (parts >> part & 1)
-			braid_meta_batch_add(&meta->log_batch, meta->log_pages[part],
+			braid_meta_batch_add(&meta->log_batch,
 					     ondisk_actlog_offset(&volume->layout, part, !meta->part_copy[part]));
 	}
 	error = braid_meta_batch_wait(&meta->log_batch);
@@ -258,9 +258,9 @@ static int super_write_locked(struct braid_volume *volume)
 	meta->super = volume->core.super;
 	volume->count.super_writes++;
 	spin_unlock_irq(&volume->lock);
-	ondisk_super_encode(&meta->super, copy, page_address(meta->super_page));
 	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_WRITE);
-	braid_meta_batch_add(&meta->batch, meta->super_page, ondisk_super_offset(copy));
+	ondisk_super_encode(&meta->super, copy, braid_meta_batch_next(&meta->batch));
+	braid_meta_batch_add(&meta->batch, ondisk_super_offset(copy));
 	error = braid_meta_batch_wait(&meta->batch);
 	if (error) {
 		braid_disk_failed(volume, "writing the superblock", error);
@@ -459,32 +459,14 @@ int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms)
 
 /* ---- life ---- */
 
-static struct page *block_page(struct braid_meta *meta)
+/* What is saved at a time at least: the index of a slot; both copies of a log part are read together. */
+static int batches_alloc(struct braid_volume *volume)
 {
-	struct page *page = alloc_page(GFP_KERNEL | __GFP_ZERO);
+	struct braid_meta *meta = volume->meta_private;
+	u32 nr_reserved = clamp_t(u32, volume->layout.index_blocks_per_slot, 2, META_BATCH_BLOCKS);
 
-	if (page)
-		meta->all_pages[meta->nr_all_pages++] = page;
-	return page;
-}
-
-static int pages_alloc(struct braid_meta *meta)
-{
-	u32 i;
-
-	BUILD_BUG_ON(PAGE_SIZE < META_BLOCK_BYTES);
-	for (i = 0; i < META_BATCH_BLOCKS; i++) {
-		meta->batch_pages[i] = block_page(meta);
-		if (!meta->batch_pages[i])
-			return -ENOMEM;
-	}
-	for (i = 0; i < ACTLOG_PARTS_MAX; i++) {
-		meta->log_pages[i] = block_page(meta);
-		if (!meta->log_pages[i])
-			return -ENOMEM;
-	}
-	meta->super_page = block_page(meta);
-	return meta->super_page ? 0 : -ENOMEM;
+	return braid_meta_batch_alloc(&meta->batch, nr_reserved) ||
+	       braid_meta_batch_alloc(&meta->log_batch, volume->core.log.nr_parts) ? -ENOMEM : 0;
 }
 
 int braid_meta_init(struct braid_volume *volume)
@@ -503,7 +485,7 @@ int braid_meta_init(struct braid_volume *volume)
 	INIT_WORK(&volume->commit_work, commit_work);
 	INIT_WORK(&volume->save_work, save_work);
 	volume->meta_private = meta;
-	if (pages_alloc(meta) || braid_meta_batch_alloc(&meta->batch) || braid_meta_batch_alloc(&meta->log_batch)) {
+	if (batches_alloc(volume)) {
 		braid_meta_free(volume);
 		return -ENOMEM;
 	}
@@ -539,8 +521,6 @@ void braid_meta_free(struct braid_volume *volume)
 		return;
 	/* It may have been kicked since braid_meta_stop(), to no effect. */
 	cancel_work_sync(&volume->commit_work);
-	while (meta->nr_all_pages)
-		__free_page(meta->all_pages[--meta->nr_all_pages]);
 	braid_meta_batch_free(&meta->batch);
 	braid_meta_batch_free(&meta->log_batch);
 	volume->meta_private = NULL;

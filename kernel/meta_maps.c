@@ -44,24 +44,56 @@ static void block_end_io(struct bio *bio)
 	batch_put(batch);
 }
 
-int braid_meta_batch_alloc(struct braid_meta_batch *batch)
+static bool block_alloc(struct braid_meta_batch *batch, gfp_t gfp)
 {
-	u32 i;
+	struct braid_meta_bio *block = kzalloc(sizeof(*block), gfp);
 
-	for (i = 0; i < META_BATCH_BLOCKS; i++) {
-		batch->block[i] = kzalloc(sizeof(*batch->block[i]), GFP_KERNEL);
-		if (!batch->block[i])
-			return -ENOMEM;
+	if (block)
+		block->page = alloc_page(gfp);
+	if (!block || !block->page) {
+		kfree(block);
+		return false;
 	}
+	batch->block[batch->nr_blocks++] = block;
+	return true;
+}
+
+static void blocks_free(struct braid_meta_batch *batch, u32 nr_left)
+{
+	while (batch->nr_blocks > nr_left) {
+		struct braid_meta_bio *block = batch->block[--batch->nr_blocks];
+
+		__free_page(block->page);
+		kfree(block);
+	}
+}
+
+int braid_meta_batch_alloc(struct braid_meta_batch *batch, u32 nr_reserved)
+{
+	BUILD_BUG_ON(PAGE_SIZE < META_BLOCK_BYTES);
+	while (batch->nr_blocks < nr_reserved)
+		if (!block_alloc(batch, GFP_KERNEL))
+			return -ENOMEM;
+	batch->nr_reserved = nr_reserved;
 	return 0;
 }
 
 void braid_meta_batch_free(struct braid_meta_batch *batch)
 {
-	u32 i;
+	blocks_free(batch, 0);
+}
 
-	for (i = 0; i < META_BATCH_BLOCKS; i++)
-		kfree(batch->block[i]);
+void braid_meta_batch_end(struct braid_meta_batch *batch)
+{
+	blocks_free(batch, batch->nr_reserved);
+}
+
+u8 *braid_meta_batch_next(struct braid_meta_batch *batch)
+{
+	if (batch->nr == batch->nr_blocks &&
+	    (batch->nr == META_BATCH_BLOCKS || !block_alloc(batch, GFP_NOWAIT | __GFP_NOWARN)))
+		return NULL;
+	return braid_meta_block(batch, batch->nr);
 }
 
 void braid_meta_batch_begin(struct braid_meta_batch *batch, struct braid_volume *volume, enum req_op operation)
@@ -76,7 +108,7 @@ void braid_meta_batch_begin(struct braid_meta_batch *batch, struct braid_volume 
 	init_completion(&batch->done);
 }
 
-void braid_meta_batch_add(struct braid_meta_batch *batch, struct page *page, u64 location)
+void braid_meta_batch_add(struct braid_meta_batch *batch, u64 location)
 {
 	struct braid_meta_bio *block = batch->block[batch->nr++];
 
@@ -84,7 +116,7 @@ void braid_meta_batch_add(struct braid_meta_batch *batch, struct page *page, u64
 	block->bio.bi_iter.bi_sector = location >> SECTOR_SHIFT;
 	block->bio.bi_end_io = block_end_io;
 	block->bio.bi_private = batch;
-	__bio_add_page(&block->bio, page, META_BLOCK_BYTES, 0);
+	__bio_add_page(&block->bio, block->page, META_BLOCK_BYTES, 0);
 	atomic_inc(&batch->pending);
 	submit_bio(&block->bio);
 }
@@ -122,13 +154,15 @@ static u32 save_pages_begin(struct braid_volume *volume, u32 slot, u32 from, str
 	save->index_blocks = 0;
 	while (save->nr < META_BATCH_BLOCKS && from < map->nr_entries) {
 		bool page_write = false, index_write = false;
+		u8 *block = braid_meta_batch_next(&meta->batch);
 		struct ondisk_header header;
-		struct page *page;
 		u64 location;
 		u32 entry;
 
+		if (!block)
+			return from;
 		spin_lock_irq(&volume->lock);
-		entry = dirty_save_next(map, from, meta->body, &page_write, &index_write);
+		entry = dirty_save_next(map, from, block + META_HEADER_BYTES, &page_write, &index_write);
 		if (page_write && entry < map->nr_entries)
 			volume->count.dirty_page_writes++;
 		spin_unlock_irq(&volume->lock);
@@ -138,11 +172,10 @@ static u32 save_pages_begin(struct braid_volume *volume, u32 slot, u32 from, str
 		if (index_write)
 			save->index_blocks |= 1u << entry / DIRTY_INDEX_ENTRIES;
 		if (page_write) {
-			page = meta->batch_pages[meta->batch.nr];
 			location = ondisk_page_offset(&volume->layout, slot, entry);
 			header = braid_meta_header(volume, ONDISK_DIRTY_PAGE, ++meta->body_sequence, location);
-			ondisk_body_encode(&header, meta->body, page_address(page));
-			braid_meta_batch_add(&meta->batch, page, location);
+			ondisk_body_encode(&header, block + META_HEADER_BYTES, block);
+			braid_meta_batch_add(&meta->batch, location);
 		}
 		save->entry[save->nr++] = entry;
 	}
@@ -154,22 +187,22 @@ static int save_index(struct braid_volume *volume, u32 slot, u32 index_blocks)
 {
 	struct braid_meta *meta = volume->meta_private;
 	struct ondisk_header header;
-	struct page *page;
 	u64 location;
+	u8 *memory;
 	u32 block;
 
 	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_WRITE);
 	for (block = 0; block < volume->layout.index_blocks_per_slot; block++) {
 		if (!(index_blocks >> block & 1))
 			continue;
+		memory = braid_meta_batch_next(&meta->batch);	/* a slot's index fits the reserve */
 		spin_lock_irq(&volume->lock);
-		dirty_index_encode(&volume->core.peer[slot].map, block, meta->body);
+		dirty_index_encode(&volume->core.peer[slot].map, block, memory + META_HEADER_BYTES);
 		spin_unlock_irq(&volume->lock);
-		page = meta->batch_pages[meta->batch.nr];
 		location = ondisk_index_offset(&volume->layout, slot, block);
 		header = braid_meta_header(volume, ONDISK_DIRTY_INDEX, ++meta->body_sequence, location);
-		ondisk_body_encode(&header, meta->body, page_address(page));
-		braid_meta_batch_add(&meta->batch, page, location);
+		ondisk_body_encode(&header, memory + META_HEADER_BYTES, memory);
+		braid_meta_batch_add(&meta->batch, location);
 	}
 	return braid_meta_batch_wait(&meta->batch);
 }
@@ -194,6 +227,7 @@ static int save_map(struct braid_volume *volume, u32 slot)
 			dirty_save_end(map, save.entry[i], !error);
 		spin_unlock_irq(&volume->lock);
 	}
+	braid_meta_batch_end(&meta->batch);
 	return error;
 }
 
@@ -219,12 +253,12 @@ int braid_meta_save_maps_locked(struct braid_volume *volume)
 
 /* ---- loading ---- */
 
-/* Body of the block in the batch's page @i, or NULL when it is not there. */
+/* Body of the batch's block @i, or NULL when it is not there. */
 static const u8 *block_body(struct braid_volume *volume, enum ondisk_kind kind, u64 location, u32 i)
 {
 	struct braid_meta *meta = volume->meta_private;
 	struct ondisk_header expected = braid_meta_header(volume, kind, 0, location);
-	const u8 *block = page_address(meta->batch_pages[i]);
+	const u8 *block = braid_meta_block(&meta->batch, i);
 	const u8 *body;
 	u64 sequence;
 
@@ -244,8 +278,7 @@ static void load_index(struct braid_volume *volume, u32 slot)
 
 	braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
 	for (block = 0; block < volume->layout.index_blocks_per_slot; block++)
-		braid_meta_batch_add(&meta->batch, meta->batch_pages[block],
-				     ondisk_index_offset(&volume->layout, slot, block));
+		braid_meta_batch_add(&meta->batch, ondisk_index_offset(&volume->layout, slot, block));
 	/* An unreadable block is no failure of the attach: what it spoke of is dirty. */
 	braid_meta_batch_wait(&meta->batch);
 	for (block = 0; block < volume->layout.index_blocks_per_slot; block++) {
@@ -270,13 +303,12 @@ static void load_pages(struct braid_volume *volume, u32 slot)
 
 	do {
 		braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
-		for (nr = 0; nr < META_BATCH_BLOCKS; nr++) {
+		for (nr = 0; braid_meta_batch_next(&meta->batch); nr++) {
 			entry[nr] = dirty_load_next_mixed(map, from);
+			from = min(entry[nr] + 1, map->nr_entries);
 			if (entry[nr] >= map->nr_entries)
 				break;
-			from = entry[nr] + 1;
-			braid_meta_batch_add(&meta->batch, meta->batch_pages[nr],
-					     ondisk_page_offset(&volume->layout, slot, entry[nr]));
+			braid_meta_batch_add(&meta->batch, ondisk_page_offset(&volume->layout, slot, entry[nr]));
 		}
 		braid_meta_batch_wait(&meta->batch);
 		for (i = 0; i < nr; i++) {
@@ -287,10 +319,12 @@ static void load_pages(struct braid_volume *volume, u32 slot)
 			dirty_load_page(map, entry[i], body);
 			spin_unlock_irq(&volume->lock);
 		}
-	} while (nr == META_BATCH_BLOCKS);
+	} while (from < map->nr_entries);
+	braid_meta_batch_end(&meta->batch);
 }
 
-static void load_log_part(struct braid_volume *volume, u32 part)
+/* @regions: scratch of 2 * ACTLOG_PART_REGIONS. */
+static void load_log_part(struct braid_volume *volume, u32 part, u32 *regions)
 {
 	struct braid_meta *meta = volume->meta_private;
 	struct ondisk_header expected[2];
@@ -304,16 +338,16 @@ static void load_log_part(struct braid_volume *volume, u32 part)
 		u64 location = ondisk_actlog_offset(&volume->layout, part, copy);
 
 		expected[copy] = braid_meta_header(volume, ONDISK_ACTLOG, 0, location);
-		braid_meta_batch_add(&meta->batch, meta->batch_pages[copy], location);
+		braid_meta_batch_add(&meta->batch, location);
 	}
 	braid_meta_batch_wait(&meta->batch);
 	for (copy = 0; copy < 2; copy++)
-		block[copy] = meta->batch.block[copy]->error ? NULL : page_address(meta->batch_pages[copy]);
+		block[copy] = meta->batch.block[copy]->error ? NULL : braid_meta_block(&meta->batch, copy);
 	known = ondisk_actlog_load(&expected[0], &expected[1], block[0], block[1], volume->core.log.nr_regions,
-				   meta->regions, &nr, &meta->part_sequence[part], &written_id, &meta->part_copy[part]);
+				   regions, &nr, &meta->part_sequence[part], &written_id, &meta->part_copy[part]);
 	spin_lock_irq(&volume->lock);
 	for (i = 0; known && i < nr; i++)
-		volume_log_found(&volume->core, meta->regions[i]);
+		volume_log_found(&volume->core, regions[i]);
 	if (!known)
 		volume_log_lost(&volume->core);
 	if (written_id)
@@ -395,13 +429,16 @@ enum braid_error braid_meta_load(struct braid_volume *volume)
 {
 	struct braid_meta *meta = volume->meta_private;
 	enum braid_error error = super_load(volume->meta, &meta->super, &meta->super_copy);
-	u32 slot, part;
+	u32 slot, part, *regions;
 
 	if (error)
 		return error;
 	/* The core's limits say so; metadata that says otherwise was made by nobody we know. */
-	if (volume->layout.index_blocks_per_slot > META_BATCH_BLOCKS)
+	if (volume->layout.index_blocks_per_slot > meta->batch.nr_reserved)
 		return BRAID_ERROR_BAD_METADATA;
+	regions = kcalloc(2 * ACTLOG_PART_REGIONS, sizeof(*regions), GFP_KERNEL);
+	if (!regions)
+		return BRAID_ERROR_MEMORY;
 	for (slot = 0; slot < REPLICAS_MAX; slot++) {
 		if (meta->super.slot_node[slot] == NODE_NONE)
 			continue;
@@ -409,6 +446,7 @@ enum braid_error braid_meta_load(struct braid_volume *volume)
 		load_pages(volume, slot);
 	}
 	for (part = 0; part < volume->core.log.nr_parts; part++)
-		load_log_part(volume, part);
+		load_log_part(volume, part, regions);
+	kfree(regions);
 	return BRAID_OK;
 }

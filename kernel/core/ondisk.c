@@ -511,7 +511,8 @@ bool ondisk_actlog_load(const struct ondisk_header *expected0, const struct ondi
 
 void ondisk_body_encode(const struct ondisk_header *header, const u8 *body, u8 *block)
 {
-	memcpy(block + META_HEADER_BYTES, body, META_BODY_BYTES);
+	if (body != block + META_HEADER_BYTES)
+		memcpy(block + META_HEADER_BYTES, body, META_BODY_BYTES);
 	seal_block(header, block);
 }
 

@@ -165,7 +165,7 @@ bool ondisk_actlog_load(const struct ondisk_header *expected0, const struct ondi
 			const u8 *block0, const u8 *block1, u32 nr_regions, u32 *regions, u32 *nr,
 			u64 *sequence, u64 *written_id, u32 *newest_copy);
 
-/* Dirty index block and dirty page: body is META_BODY_BYTES. */
+/* Dirty index block and dirty page: body is META_BODY_BYTES, and may be where it belongs in @block already. */
 void ondisk_body_encode(const struct ondisk_header *header, const u8 *body, u8 *block);
 /* On success *@body points into @block. @expected->sequence is not compared; the found one goes to *@sequence. */
 enum ondisk_error ondisk_body_decode(const struct ondisk_header *expected, const u8 *block, const u8 **body,
