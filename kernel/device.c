@@ -27,8 +27,6 @@
 
 enum {
 	MINORS_MAX = 0x8000,		/* fits a request id */
-	POOL_PAGES_MAX = 2048,		/* 8 MiB of dirty bits in memory; more is FULL entries [D3] */
-	POOL_PAGES_PER_ENTRY = 4,
 	EXIT_TIMEOUT_MS = 5000,
 	CLOSE_WAIT_MS = 60000,		/* one turn of a wait that has no end of its own */
 };
@@ -38,15 +36,6 @@ static struct workqueue_struct *close_workqueue;
 
 /* ---- references ---- */
 
-static void volume_memory_free(struct braid_volume *volume)
-{
-	kvfree(volume->memory.slots);
-	kvfree(volume->memory.hash);
-	kvfree(volume->memory.pages);
-	kvfree(volume->memory.next_free);
-	kvfree(volume->memory.entries);
-}
-
 /* After a grace period, in process context. */
 static void volume_free_work(struct work_struct *work)
 {
@@ -54,9 +43,9 @@ static void volume_free_work(struct work_struct *work)
 
 	if (volume->gendisk)
 		put_disk(volume->gendisk);
-	volume_memory_free(volume);
+	braid_memory_free(volume);
 	braid_net_put(volume->bn);
-	kvfree(volume);
+	vfree(volume);
 	module_put(THIS_MODULE);
 }
 
@@ -218,34 +207,6 @@ static enum braid_error super_check(struct braid_volume *volume, const struct on
 	return BRAID_OK;
 }
 
-/* Memory that the core works in; its size follows the volume's, its use what is dirty [D3]. */
-static enum braid_error core_create(struct braid_volume *volume, const struct ondisk_super *super)
-{
-	u32 nr_entries = dirty_entries_needed(super->volume_bytes, super->granule_bytes);
-	u32 nr_pages = min_t(u32, nr_entries * POOL_PAGES_PER_ENTRY, POOL_PAGES_MAX) + REPLICAS_MAX;
-	u32 nr_slots = super->actlog_parts * ACTLOG_PART_REGIONS;
-	struct dirty_entry *entries[REPLICAS_MAX];
-	u32 slot;
-
-	volume->memory.slots = kvcalloc(nr_slots, sizeof(*volume->memory.slots), GFP_KERNEL);
-	volume->memory.hash = kvcalloc(actlog_hash_size(super->actlog_parts), sizeof(*volume->memory.hash), GFP_KERNEL);
-	volume->memory.pages = kvcalloc(nr_pages, sizeof(*volume->memory.pages), GFP_KERNEL);
-	volume->memory.next_free = kvcalloc(nr_pages, sizeof(*volume->memory.next_free), GFP_KERNEL);
-	volume->memory.entries = kvcalloc((size_t)nr_entries * REPLICAS_MAX, sizeof(*volume->memory.entries), GFP_KERNEL);
-	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free ||
-	    !volume->memory.entries)
-		return BRAID_ERROR_MEMORY;
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = volume->memory.entries + (size_t)slot * nr_entries;
-	dirty_pool_init(&volume->memory.pool, volume->memory.pages, volume->memory.next_free, nr_pages);
-	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
-		    super->volume_bytes);
-	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->memory.pool, entries);
-	volume->id = super->volume_id;
-	strscpy(volume->name, super->name, sizeof(volume->name));
-	return BRAID_OK;
-}
-
 static enum braid_error parts_create(struct braid_volume *volume)
 {
 	if (braid_engine_init(volume))
@@ -306,7 +267,7 @@ static void close_work(struct work_struct *work);
 
 static struct braid_volume *volume_alloc(struct braid_net *bn)
 {
-	struct braid_volume *volume = kvzalloc(sizeof(*volume), GFP_KERNEL);
+	struct braid_volume *volume = vzalloc(sizeof(*volume));	/* kmalloc() would make it 64 KiB */
 
 	if (!volume)
 		return NULL;
@@ -333,10 +294,12 @@ static enum braid_error attach_opened(struct braid_volume *volume, bool separate
 	if (!error)
 		error = super_check(volume, super, separate);
 	if (!error)
-		error = core_create(volume, super);
+		error = braid_memory_create(volume, super);
 	kfree(super);
 	if (error)
 		return error;
+	volume->id = volume->core.super.volume_id;
+	strscpy(volume->name, volume->core.super.name, sizeof(volume->name));
 	error = parts_create(volume);
 	if (error)
 		return error;

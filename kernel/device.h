@@ -3,6 +3,7 @@
  * One attached volume in the kernel: glue around struct volume of the core.
  *
  * Files: device.c  gendisk, attach and detach;              engine.c  events in, actions out;
+ *        memory.c  what the core works in;
  *        dispatch.c  frames and ends of sessions to volumes, names, what peers have;
  *        meta.c, meta_maps.c  everything on the metadata;    io*.c     the primary's reads and writes;
  *        apply.c   other nodes' writes and reads here;       sync.c    resync, both ends.
@@ -114,9 +115,10 @@ struct braid_volume {
 	struct {			/* memory of volume->core */
 		struct actlog_slot *slots;
 		u32 *hash;
-		struct dirty_page *pages;
+		struct dirty_page **pages;
 		u32 *next_free;
-		struct dirty_entry *entries;
+		struct dirty_entry *entries[REPLICAS_MAX];	/* of slots that have been used, or may be */
+		u32 nr_slots;		/* of these */
 		struct dirty_pool pool;	/* under lock */
 	} memory;
 
@@ -153,6 +155,16 @@ enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_at
  * its names are free, but its disk has not given back every request; it is closed as soon as it has.
  */
 enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms);
+
+/* ---- memory.c ---- */
+enum { BRAID_PAGES_AHEAD = 32 };
+/* Creates volume->core as well. Process context, sleeps. braid_memory_free() after a failure, too. */
+enum braid_error braid_memory_create(struct braid_volume *volume, const struct ondisk_super *super);
+void braid_memory_free(struct braid_volume *volume);
+/* Memory for the slots that a step of @event may take. The engine's context; waits for memory. */
+void braid_memory_slots(struct braid_volume *volume, const struct volume_event *event);
+/* Pages of dirty maps: one for each logged region and @nr_ahead are free afterwards, if @gfp yields them. Process context. */
+void braid_memory_pages(struct braid_volume *volume, u32 nr_ahead, gfp_t gfp);
 
 /* ---- dispatch.c ---- */
 struct braid_volume *braid_volume_find(struct braid_net *bn, u64 id);		/* takes a reference; any context */

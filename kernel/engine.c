@@ -369,6 +369,9 @@ static void step(struct braid_volume *volume, struct volume_event *event)
 
 	if (event->type == VOLUME_EVENT_PEER_DOWN)
 		braid_apply_peer_down(volume, event->node);
+	braid_memory_slots(volume, event);
+	braid_memory_pages(volume, event->frame_type == WIRE_RANGES ? WIRE_RANGES_MAX : BRAID_PAGES_AHEAD,
+			   GFP_NOWAIT);
 	do {
 		event->random = get_random_u64();
 	} while (!event->random);

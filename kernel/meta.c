@@ -160,6 +160,7 @@ static void commit_work(struct work_struct *work)
 	unsigned int noio = memalloc_noio_save();
 	u32 parts;
 
+	braid_memory_pages(volume, BRAID_PAGES_AHEAD, GFP_NOWAIT);
 	mutex_lock(&meta->log_lock);
 	for (;;) {
 		spin_lock_irq(&volume->lock);

@@ -239,6 +239,7 @@ int braid_meta_save_maps_locked(struct braid_volume *volume)
 	BUILD_BUG_ON(DIRTY_PAGE_BYTES != META_BODY_BYTES);
 	if (READ_ONCE(volume->disk_failed_posted))
 		return -EIO;
+	braid_memory_pages(volume, BRAID_PAGES_AHEAD, GFP_NOWAIT);
 	for (slot = 0; slot < REPLICAS_MAX; slot++) {
 		if (!READ_ONCE(volume->core.peer[slot].map.nr_unsaved))
 			continue;
@@ -302,6 +303,8 @@ static void load_pages(struct braid_volume *volume, u32 slot)
 	u32 from = 0, i, nr;
 
 	do {
+		BUILD_BUG_ON((int)BRAID_PAGES_AHEAD < (int)META_BATCH_BLOCKS);
+		braid_memory_pages(volume, BRAID_PAGES_AHEAD, GFP_KERNEL);
 		braid_meta_batch_begin(&meta->batch, volume, REQ_OP_READ);
 		for (nr = 0; braid_meta_batch_next(&meta->batch); nr++) {
 			entry[nr] = dirty_load_next_mixed(map, from);
@@ -345,6 +348,7 @@ static void load_log_part(struct braid_volume *volume, u32 part, u32 *regions)
 		block[copy] = meta->batch.block[copy]->error ? NULL : braid_meta_block(&meta->batch, copy);
 	known = ondisk_actlog_load(&expected[0], &expected[1], block[0], block[1], volume->core.log.nr_regions,
 				   regions, &nr, &meta->part_sequence[part], &written_id, &meta->part_copy[part]);
+	braid_memory_pages(volume, (known ? nr : 0) * volume->memory.nr_slots, GFP_KERNEL);
 	spin_lock_irq(&volume->lock);
 	for (i = 0; known && i < nr; i++)
 		volume_log_found(&volume->core, regions[i]);

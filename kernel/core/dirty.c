@@ -106,12 +106,27 @@ void dirty_pool_init(struct dirty_pool *pool, struct dirty_page *pages, u32 *nex
 	u32 page;
 
 	pool->pages = pages;
+	pool->more = NULL;
 	pool->next_free = next_free;
+	pool->nr_first = nr_pages;
 	pool->nr_pages = nr_pages;
 	pool->first_free = DIRTY_NO_PAGE;
 	pool->nr_free = 0;
 	for (page = nr_pages; page-- > 0;)
 		pool_give(pool, page);
+}
+
+void dirty_pool_add(struct dirty_pool *pool, struct dirty_page *page)
+{
+	u32 index = pool->nr_pages++;
+
+	pool->more[index - pool->nr_first] = page;
+	pool_give(pool, index);
+}
+
+static struct dirty_page *pool_page(const struct dirty_pool *pool, u32 page)
+{
+	return page < pool->nr_first ? &pool->pages[page] : pool->more[page - pool->nr_first];
 }
 
 u32 dirty_granule_bytes(u64 volume_bytes)
@@ -187,7 +202,7 @@ static bool entry_has_page(const struct dirty_entry *entry)
 
 static struct dirty_page *entry_page(const struct dirty_map *map, const struct dirty_entry *entry)
 {
-	return &map->pool->pages[entry->page];
+	return pool_page(map->pool, entry->page);
 }
 
 /* What the index on disk says, or will say when the save under way has ended, of an entry left alone. */
@@ -239,8 +254,8 @@ static void entry_to_mixed(struct dirty_map *map, u32 index, u32 page)
 	struct dirty_entry *entry = &map->entries[index];
 	u32 nr_set = entry_nr_set(map, index);
 
-	memset(map->pool->pages[page].bits, 0, DIRTY_PAGE_BYTES);
-	page_change(&map->pool->pages[page], 0, nr_set, true);
+	memset(pool_page(map->pool, page)->bits, 0, DIRTY_PAGE_BYTES);
+	page_change(pool_page(map->pool, page), 0, nr_set, true);
 	entry->page = page;
 	entry->nr_set = nr_set & 0xffff;
 	entry->state = DIRTY_MIXED;
@@ -670,7 +685,7 @@ void dirty_load_page(struct dirty_map *map, u32 index, const u8 *bits)
 		entry_to_uniform(map, index, MUTANT(unreadable_page_clean) ? DIRTY_CLEAN : DIRTY_FULL);
 		return;
 	}
-	to = &map->pool->pages[page];
+	to = pool_page(map->pool, page);
 	memcpy(to->bits, bits, DIRTY_PAGE_BYTES);
 	page_change(to, nr_bits, DIRTY_PAGE_BITS, false);
 	nr_set = page_count(to);

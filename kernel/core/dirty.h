@@ -24,8 +24,10 @@ struct dirty_page {
 
 /* One per volume, shared by its maps. Memory belongs to the caller. */
 struct dirty_pool {
-	struct dirty_page *pages;
+	struct dirty_page *pages;	/* the first nr_first */
+	struct dirty_page **more;	/* those that came later, by index - nr_first; or NULL */
 	u32 *next_free;		/* free list by index; DIRTY_NO_PAGE ends it */
+	u32 nr_first;
 	u32 nr_pages;
 	u32 first_free;
 	u32 nr_free;
@@ -70,7 +72,9 @@ u32 dirty_entries_needed(u64 volume_bytes, u32 granule_bytes);
 
 /* @pages and @next_free: arrays of @nr_pages. */
 void dirty_pool_init(struct dirty_pool *pool, struct dirty_page *pages, u32 *next_free, u32 nr_pages);
-/* All clean, all saved; takes the map's reserve page. @entries: array of dirty_entries_needed(). */
+/* One page more, which the pool keeps. @next_free and @more, which the caller has set, have room for it. */
+void dirty_pool_add(struct dirty_pool *pool, struct dirty_page *page);
+/* All clean, all saved; takes the map's reserve page, of which one has to be free. @entries: array of dirty_entries_needed(). */
 void dirty_init(struct dirty_map *map, struct dirty_pool *pool, struct dirty_entry *entries,
 		u64 volume_bytes, u32 granule_bytes);
 /* Give every page back to the pool, the reserve too. The map must not be used afterwards. */

@@ -175,7 +175,7 @@ struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durabl
 	    codec_count_bits(volume->super.replicas) >= REPLICAS_MAX)
 		return NULL;	/* there is one slot more than other replicas may be */
 	for (at = volume->peer; !peer && at < volume->peer + REPLICAS_MAX; at++)
-		if (at->node == NODE_NONE) {
+		if (at->node == NODE_NONE && at->map.entries) {
 			slot_take(at, node);
 			peer = at;
 		}
@@ -943,8 +943,64 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 
 		peer_reset(peer);
 		peer->node = super->slot_node[slot];
-		dirty_init(&peer->map, pool, entries[slot], super->volume_bytes, super->granule_bytes);
+		memset(&peer->map, 0, sizeof(peer->map));
+		if (entries[slot])
+			volume_slot_give(volume, slot, pool, entries[slot]);
 	}
+}
+
+void volume_slot_give(struct volume *volume, u32 slot, struct dirty_pool *pool, struct dirty_entry *entries)
+{
+	dirty_init(&volume->peer[slot].map, pool, entries, volume->super.volume_bytes, volume->super.granule_bytes);
+}
+
+static u32 chain_nodes(const struct chain *chain)
+{
+	u32 i, nodes = 0;
+
+	for (i = 0; i < chain->count; i++)
+		nodes |= chain->record[i].members;
+	return nodes;
+}
+
+/* Whoever the event speaks of may become known by it. */
+static u32 event_nodes(const struct volume_event *event)
+{
+	const union wire_body *body = event->body;
+	u32 nodes = event->node < NODES_MAX ? NODE_BIT(event->node) : 0;
+
+	if (event->type != VOLUME_EVENT_FRAME || !body)
+		return nodes;
+	switch (event->frame_type) {
+	case WIRE_GREET:
+		return nodes | body->greet.replicas | chain_nodes(&body->greet.chain);
+	case WIRE_RECORD:
+		return nodes | body->record.record.members;
+	case WIRE_SYNC_ACCEPT:
+		return nodes | chain_nodes(&body->accept.chain);
+	case WIRE_RANGES:
+		return nodes | (body->ranges.node < NODES_MAX ? NODE_BIT(body->ranges.node) : 0);
+	default:
+		return nodes;
+	}
+}
+
+u32 volume_slots_wanted(const struct volume *volume, const struct volume_event *event)
+{
+	u32 nodes = event_nodes(event) & ~NODE_BIT(volume->node);
+	const struct volume_peer *peer;
+
+	for_each_peer(volume, peer)
+		nodes &= ~NODE_BIT(peer->node);
+	return codec_count_bits(nodes);
+}
+
+u32 volume_slot_free(const struct volume *volume, u32 from, bool give)
+{
+	while (from < REPLICAS_MAX &&
+	       (volume->peer[from].node != NODE_NONE || !volume->peer[from].map.entries != give))
+		from++;
+	return from;
 }
 
 void volume_log_found(struct volume *volume, u32 region)

@@ -250,12 +250,22 @@ struct volume {
 
 /*
  * Fresh volume from a decoded superblock. The glue has initialised volume->log and each peer's map memory is given here:
- * @entries: REPLICAS_MAX arrays of dirty_entries_needed(). Then the glue loads index and pages into
+ * @entries: an array of dirty_entries_needed() for each slot that the superblock names a node for; slots whose array is NULL
+ * are not used before volume_slot_give(). Then the glue loads index and pages into
  * volume->peer[slot].map, then calls volume_log_found() for each region that the activity log on disk names
  * (or volume_log_lost() when it is unreadable), then saves maps and superblock, empties the log, posts ONLINE.
  */
 void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct dirty_pool *pool,
 		 struct dirty_entry *const entries[REPLICAS_MAX]);
+/*
+ * Memory for the map of one more slot, @entries as above. A step takes slots only from those that have it, and a replica without
+ * a slot is not known here: before a step make sure of as many as it may take.
+ */
+void volume_slot_give(struct volume *volume, u32 slot, struct dirty_pool *pool, struct dirty_entry *entries);
+/* Free slots that the step of @event may take at most. */
+u32 volume_slots_wanted(const struct volume *volume, const struct volume_event *event);
+/* A slot that is not used: with memory, or (@give) without. REPLICAS_MAX when there is none at or after @from. */
+u32 volume_slot_free(const struct volume *volume, u32 from, bool give);
 /* [G6] After a crash: the region may differ on any other replica. */
 void volume_log_found(struct volume *volume, u32 region);
 void volume_log_lost(struct volume *volume);

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Memory that the core of one volume works in: activity log, and dirty maps as they come into use [D3] [L4].
+ *
+ * A slot's map has memory when the superblock names a node for it, else from the first event on that may take the slot.
+ * Pages of the maps are allocated ahead of their use: one for each region in the activity log, each of which becomes dirty when a
+ * peer is lost, and some. Where there is none, a map says FULL, which claims more than is true. They are kept until detach.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+#include "device.h"
+
+enum {
+	POOL_PAGES_MAX = 10000,		/* 40 MiB of dirty bits in memory; more is FULL entries [D3] */
+};
+
+static u32 entries_needed(const struct braid_volume *volume)
+{
+	return dirty_entries_needed(volume->core.super.volume_bytes, volume->core.super.granule_bytes);
+}
+
+/* Not kmalloc() for what is large: it takes powers of two. */
+static void *array_alloc(size_t nr, size_t bytes)
+{
+	return nr * bytes <= KMALLOC_MAX_CACHE_SIZE ? kcalloc(nr, bytes, GFP_KERNEL) : vzalloc(array_size(nr, bytes));
+}
+
+/* ---- pages ---- */
+
+/* Under volume->lock. */
+static bool page_wanted(const struct braid_volume *volume, u32 nr_ahead)
+{
+	const struct dirty_pool *pool = &volume->memory.pool;
+	u32 nr_slots = volume->memory.nr_slots;
+
+	return pool->nr_pages < min_t(u32, nr_slots * entries_needed(volume), POOL_PAGES_MAX) + nr_slots &&
+	       pool->nr_free < volume->core.log.nr_used + nr_ahead;
+}
+
+void braid_memory_pages(struct braid_volume *volume, u32 nr_ahead, gfp_t gfp)
+{
+	struct dirty_page *page = NULL;
+	bool wanted;
+
+	for (;;) {
+		spin_lock_irq(&volume->lock);
+		wanted = page_wanted(volume, nr_ahead);
+		if (wanted && page) {
+			dirty_pool_add(&volume->memory.pool, page);
+			page = NULL;
+			wanted = page_wanted(volume, nr_ahead);
+		}
+		spin_unlock_irq(&volume->lock);
+		if (wanted && !page)
+			page = kmalloc(sizeof(*page), gfp | __GFP_NOWARN);
+		if (!wanted || !page)
+			break;
+	}
+	kfree(page);
+}
+
+/* ---- slots ---- */
+
+/* With the page that its map keeps for itself. Sleeps; 0 or -ENOMEM. */
+static int slot_add(struct braid_volume *volume, u32 slot, gfp_t gfp)
+{
+	struct dirty_entry *entries = kvcalloc(entries_needed(volume), sizeof(*entries), gfp);
+	struct dirty_page *page = kmalloc(sizeof(*page), gfp);
+
+	if (!entries || !page) {
+		kvfree(entries);
+		kfree(page);
+		return -ENOMEM;
+	}
+	spin_lock_irq(&volume->lock);
+	volume->memory.entries[slot] = entries;
+	volume->memory.nr_slots++;
+	dirty_pool_add(&volume->memory.pool, page);
+	volume_slot_give(&volume->core, slot, &volume->memory.pool, entries);
+	spin_unlock_irq(&volume->lock);
+	return 0;
+}
+
+void braid_memory_slots(struct braid_volume *volume, const struct volume_event *event)
+{
+	struct volume *core = &volume->core;
+	u32 wanted, slot;
+
+	spin_lock_irq(&volume->lock);
+	wanted = volume_slots_wanted(core, event);
+	for (slot = 0; wanted && (slot = volume_slot_free(core, slot, false)) < REPLICAS_MAX; slot++)
+		wanted--;
+	spin_unlock_irq(&volume->lock);
+	/* Only this task takes slots, so those without memory stay what they are. */
+	for (slot = 0; wanted && (slot = volume_slot_free(core, slot, true)) < REPLICAS_MAX; slot++) {
+		slot_add(volume, slot, GFP_NOIO | __GFP_NOFAIL);
+		wanted--;
+	}
+}
+
+/* ---- life ---- */
+
+enum braid_error braid_memory_create(struct braid_volume *volume, const struct ondisk_super *super)
+{
+	u32 nr_entries = dirty_entries_needed(super->volume_bytes, super->granule_bytes);
+	u32 nr_pages_max = min_t(u32, nr_entries * REPLICAS_MAX, POOL_PAGES_MAX) + REPLICAS_MAX;
+	struct dirty_entry *const none[REPLICAS_MAX] = { };
+	u32 slot;
+
+	volume->memory.slots = array_alloc(super->actlog_parts * ACTLOG_PART_REGIONS, sizeof(*volume->memory.slots));
+	volume->memory.hash = array_alloc(actlog_hash_size(super->actlog_parts), sizeof(*volume->memory.hash));
+	volume->memory.pages = array_alloc(nr_pages_max, sizeof(*volume->memory.pages));
+	volume->memory.next_free = array_alloc(nr_pages_max, sizeof(*volume->memory.next_free));
+	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free)
+		return BRAID_ERROR_MEMORY;
+	dirty_pool_init(&volume->memory.pool, NULL, volume->memory.next_free, 0);
+	volume->memory.pool.more = volume->memory.pages;
+	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
+		    super->volume_bytes);
+	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->memory.pool, none);
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		if (super->slot_node[slot] != NODE_NONE && slot_add(volume, slot, GFP_KERNEL))
+			return BRAID_ERROR_MEMORY;
+	return BRAID_OK;
+}
+
+void braid_memory_free(struct braid_volume *volume)
+{
+	u32 i;
+
+	for (i = 0; i < volume->memory.pool.nr_pages; i++)
+		kfree(volume->memory.pages[i]);
+	for (i = 0; i < REPLICAS_MAX; i++)
+		kvfree(volume->memory.entries[i]);
+	kvfree(volume->memory.pages);
+	kvfree(volume->memory.next_free);
+	kvfree(volume->memory.hash);
+	kvfree(volume->memory.slots);
+}
