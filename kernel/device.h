@@ -60,6 +60,7 @@ struct braid_event {			/* queued for the engine */
 struct braid_volume {
 	struct kref references;
 	struct list_head entry;		/* bn->volumes */
+	struct hlist_node by_id, by_minor;	/* dispatch.c */
 	struct braid_net *bn;		/* counted */
 	u64 id;				/* volume id */
 	char name[NAME_BYTES_MAX];
@@ -209,8 +210,11 @@ struct braid_known_volume {
 
 enum { BRAID_KNOWN_VOLUMES_MAX = 1024 };
 
-/* The @index-th known volume of the namespace: false when there are no more. Process context; takes a mutex of its own. */
-bool braid_known_volume(struct braid_net *bn, unsigned int index, struct braid_known_volume *known);
+/*
+ * The next known volume of the namespace behind *@number, which is 0 for the first and is moved on: false when there are no more.
+ * Process context; takes a mutex of its own.
+ */
+bool braid_known_volume(struct braid_net *bn, u32 *number, struct braid_known_volume *known);
 /* Namespace: set up and free what dispatch.c keeps there. */
 int braid_devices_init_net(struct braid_net *bn);
 void braid_devices_exit_net(struct braid_net *bn);

@@ -23,22 +23,32 @@
  *
  * Locks: bn->lock > braid_dispatch.lock > volume->lock. The session layer's calls come without bn->lock.
  */
+#include <linux/hash.h>
 #include <linux/kref.h>
 #include <linux/mutex.h>
 #include <linux/rculist.h>
 #include <linux/slab.h>
 #include "device.h"
 
+enum { DISPATCH_HASH_BITS = 8 };
+
 struct known_entry {
 	struct list_head entry;
+	struct hlist_node by_id;
+	u32 number;		/* grows along the list */
 	struct braid_known_volume volume;
 };
 
 struct braid_dispatch {
 	struct mutex lock;	/* all below, and changes of bn->volumes */
 	u64 session[NODES_MAX];	/* number of the open session with each node, or 0 */
+	/* The same volumes as in bn->volumes, for each frame; read under RCU. */
+	struct hlist_head by_id[1 << DISPATCH_HASH_BITS];
+	struct hlist_head by_minor[1 << DISPATCH_HASH_BITS];
 	struct list_head known;
+	struct hlist_head known_by_id[1 << DISPATCH_HASH_BITS];
 	u32 nr_known;
+	u32 known_number;	/* of the newest */
 };
 
 static atomic64_t request_sequence = ATOMIC64_INIT(0);
@@ -72,19 +82,39 @@ static bool is_in_session(const struct braid_volume *volume, u8 node, u64 number
 
 /* ---- lookup ---- */
 
+/* Under RCU. */
+static struct braid_volume *find_id(struct braid_net *bn, u64 id)
+{
+	struct braid_dispatch *dispatch = bn->device_private;
+	struct braid_volume *volume;
+
+	hlist_for_each_entry_rcu(volume, &dispatch->by_id[hash_64(id, DISPATCH_HASH_BITS)], by_id)
+		if (volume->id == id)
+			return volume;
+	return NULL;
+}
+
+static struct braid_volume *find_minor(struct braid_net *bn, u32 minor)
+{
+	struct braid_dispatch *dispatch = bn->device_private;
+	struct braid_volume *volume;
+
+	hlist_for_each_entry_rcu(volume, &dispatch->by_minor[hash_32(minor, DISPATCH_HASH_BITS)], by_minor)
+		if (volume->minor == minor)
+			return volume;
+	return NULL;
+}
+
 struct braid_volume *braid_volume_find(struct braid_net *bn, u64 id)
 {
 	struct braid_volume *volume;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
-		if (volume->id == id && kref_get_unless_zero(&volume->references)) {
-			rcu_read_unlock();
-			return volume;
-		}
-	}
+	volume = find_id(bn, id);
+	if (volume && !kref_get_unless_zero(&volume->references))
+		volume = NULL;
 	rcu_read_unlock();
-	return NULL;
+	return volume;
 }
 
 struct braid_volume *braid_volume_find_name(struct braid_net *bn, const char *name)
@@ -123,14 +153,11 @@ static struct braid_volume *receiver_of_id(struct braid_net *bn, u64 id)
 	struct braid_volume *volume;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
-		if (volume->id == id && receiver_begin(volume)) {
-			rcu_read_unlock();
-			return volume;
-		}
-	}
+	volume = find_id(bn, id);
+	if (volume && !receiver_begin(volume))
+		volume = NULL;
 	rcu_read_unlock();
-	return NULL;
+	return volume;
 }
 
 static struct braid_volume *receiver_of_minor(struct braid_net *bn, u32 minor)
@@ -138,14 +165,11 @@ static struct braid_volume *receiver_of_minor(struct braid_net *bn, u32 minor)
 	struct braid_volume *volume;
 
 	rcu_read_lock();
-	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
-		if (volume->minor == minor && receiver_begin(volume)) {
-			rcu_read_unlock();
-			return volume;
-		}
-	}
+	volume = find_minor(bn, minor);
+	if (volume && !receiver_begin(volume))
+		volume = NULL;
 	rcu_read_unlock();
-	return NULL;
+	return volume;
 }
 
 /* ---- what peers have ---- */
@@ -154,10 +178,11 @@ static struct braid_volume *receiver_of_minor(struct braid_net *bn, u32 minor)
 static void known_remember(struct braid_net *bn, u8 node, const struct wire_greet *greet)
 {
 	struct braid_dispatch *dispatch = bn->device_private;
+	struct hlist_head *head = &dispatch->known_by_id[hash_64(greet->volume_id, DISPATCH_HASH_BITS)];
 	struct known_entry *found = NULL, *known;
 
 	mutex_lock(&dispatch->lock);
-	list_for_each_entry(known, &dispatch->known, entry) {
+	hlist_for_each_entry(known, head, by_id) {
 		if (known->volume.id == greet->volume_id) {
 			found = known;
 			break;
@@ -167,6 +192,8 @@ static void known_remember(struct braid_net *bn, u8 node, const struct wire_gree
 		found = kzalloc(sizeof(*found), GFP_NOIO);
 		if (found) {
 			list_add_tail(&found->entry, &dispatch->known);
+			hlist_add_head(&found->by_id, head);
+			found->number = ++dispatch->known_number;
 			dispatch->nr_known++;
 		}
 	}
@@ -192,12 +219,13 @@ static void known_forget_node(struct braid_dispatch *dispatch, u8 node)
 		if (known->volume.seen_from)
 			continue;
 		list_del(&known->entry);
+		hlist_del(&known->by_id);
 		dispatch->nr_known--;
 		kfree(known);
 	}
 }
 
-bool braid_known_volume(struct braid_net *bn, unsigned int index, struct braid_known_volume *out)
+bool braid_known_volume(struct braid_net *bn, u32 *number, struct braid_known_volume *out)
 {
 	struct braid_dispatch *dispatch = bn->device_private;
 	struct known_entry *known;
@@ -205,16 +233,15 @@ bool braid_known_volume(struct braid_net *bn, unsigned int index, struct braid_k
 
 	mutex_lock(&dispatch->lock);
 	list_for_each_entry(known, &dispatch->known, entry) {
-		struct braid_volume *here = braid_volume_find(bn, known->volume.id);
-
-		if (here) {
-			braid_volume_put(here);
+		if (known->number <= *number)
 			continue;
-		}
-		if (index--)
+		rcu_read_lock();
+		found = !find_id(bn, known->volume.id);
+		rcu_read_unlock();
+		if (!found)
 			continue;
 		*out = known->volume;
-		found = true;
+		*number = known->number;
 		break;
 	}
 	mutex_unlock(&dispatch->lock);
@@ -242,6 +269,8 @@ void braid_dispatch_add(struct braid_volume *volume)
 			post_session(volume, VOLUME_EVENT_PEER_UP, node, dispatch->session[node]);
 	}
 	list_add_tail_rcu(&volume->entry, &volume->bn->volumes);
+	hlist_add_head_rcu(&volume->by_id, &dispatch->by_id[hash_64(volume->id, DISPATCH_HASH_BITS)]);
+	hlist_add_head_rcu(&volume->by_minor, &dispatch->by_minor[hash_32(volume->minor, DISPATCH_HASH_BITS)]);
 	/* Only now may a step send anything: its answers find the volume. */
 	braid_engine_start(volume);
 	mutex_unlock(&dispatch->lock);
@@ -253,6 +282,8 @@ void braid_dispatch_remove(struct braid_volume *volume)
 
 	mutex_lock(&dispatch->lock);
 	list_del_rcu(&volume->entry);
+	hlist_del_rcu(&volume->by_id);
+	hlist_del_rcu(&volume->by_minor);
 	mutex_unlock(&dispatch->lock);
 	synchronize_rcu();
 }
@@ -313,11 +344,9 @@ bool braid_volumes_may_send(struct braid_net *bn, u8 node, u64 number, const str
 		return false;
 	if (!frame->volume_id)	/* of no volume, or acknowledgements, which who asked looks through */
 		return true;
-	list_for_each_entry_rcu(volume, &bn->volumes, entry) {
-		if (volume->id == frame->volume_id)
-			return is_in_session(volume, node, number);
-	}
-	return true;	/* late answers of a volume that is going down; its engine looks itself */
+	volume = find_id(bn, frame->volume_id);
+	/* NULL: late answers of a volume that is going down; its engine looks itself */
+	return !volume || is_in_session(volume, node, number);
 }
 
 /* Acknowledgements of several volumes may share a frame: the ids say whose they are. */

@@ -34,7 +34,7 @@ enum { NAME_TEXT_BYTES = 48 };
 
 struct dump_cursor {			/* in netlink_callback.ctx */
 	u64 after_id;			/* volumes: the last one sent */
-	u32 next;			/* peers: node id; known volumes: index */
+	u32 next;			/* peers: node id; known volumes: number of the last one sent */
 };
 
 static_assert(sizeof(struct dump_cursor) <= sizeof_field(struct netlink_callback, ctx));
@@ -689,9 +689,10 @@ int braid_known_dump(struct sk_buff *skb, struct netlink_callback *cb)
 	struct dump_cursor *cursor = (struct dump_cursor *)cb->ctx;
 	struct braid_net *bn = braid_net(sock_net(skb->sk));
 	struct braid_known_volume known;
+	u32 number = cursor->next;
 	void *header;
 
-	for (; braid_known_volume(bn, cursor->next, &known); cursor->next++) {
+	for (; braid_known_volume(bn, &number, &known); cursor->next = number) {
 		header = dump_message(skb, cb, BRAID_CMD_KNOWN_GET);
 		if (!header || !dump_message_end(skb, header, put_known(skb, &known)))
 			return dump_result(skb, true);

@@ -21,6 +21,19 @@ u32 actlog_hash_size(u32 nr_parts)
 	return size;
 }
 
+static u32 regions_of(u64 volume_bytes)
+{
+	return (u32)((volume_bytes + ACTLOG_REGION_BYTES - 1) / ACTLOG_REGION_BYTES);
+}
+
+/* A part's free list gives out the lowest slot that was never used, so n slots in use are among the first n. */
+u32 actlog_slots_needed(u32 nr_parts, u64 volume_bytes)
+{
+	if (nr_parts == 1 && regions_of(volume_bytes) < ACTLOG_PART_REGIONS)
+		return regions_of(volume_bytes);
+	return nr_parts * ACTLOG_PART_REGIONS;
+}
+
 u32 actlog_default_parts(u64 volume_bytes)
 {
 	u64 limit_bytes = 64ull << 30;
@@ -92,6 +105,14 @@ static u32 part_of(u32 index)
 	return index / ACTLOG_PART_REGIONS;
 }
 
+/* Behind the last slot of a part that has memory. */
+static u32 part_end(const struct actlog *log, u32 part)
+{
+	u32 end = (part + 1) * ACTLOG_PART_REGIONS;
+
+	return end < log->nr_memory ? end : log->nr_memory;
+}
+
 /* Put an empty slot on its part's free list. */
 static void slot_to_free_list(struct actlog *log, u32 index)
 {
@@ -133,7 +154,8 @@ void actlog_init(struct actlog *log, struct actlog_slot *slots, u32 *hash, u32 n
 	memset(log, 0, sizeof(*log));
 	log->nr_parts = nr_parts;
 	log->nr_slots = nr_parts * ACTLOG_PART_REGIONS;
-	log->nr_regions = (u32)((volume_bytes + ACTLOG_REGION_BYTES - 1) / ACTLOG_REGION_BYTES);
+	log->nr_memory = actlog_slots_needed(nr_parts, volume_bytes);
+	log->nr_regions = regions_of(volume_bytes);
 	log->hash_mask = actlog_hash_size(nr_parts) - 1;
 	log->lru_first = ACTLOG_NO_SLOT;
 	log->lru_last = ACTLOG_NO_SLOT;
@@ -143,10 +165,10 @@ void actlog_init(struct actlog *log, struct actlog_slot *slots, u32 *hash, u32 n
 	log->part_removed = (1u << nr_parts) - 1;	/* what the disk holds is not known here */
 
 	memset(hash, 0xff, (log->hash_mask + 1) * sizeof(hash[0]));
-	memset(slots, 0, log->nr_slots * sizeof(slots[0]));
+	memset(slots, 0, log->nr_memory * sizeof(slots[0]));
 	for (i = 0; i < nr_parts; i++)
 		log->part_first_free[i] = ACTLOG_NO_SLOT;
-	for (i = log->nr_slots; i-- > 0;)
+	for (i = log->nr_memory; i-- > 0;)
 		slot_to_free_list(log, i);
 }
 
@@ -263,7 +285,7 @@ static u32 commit_parts(struct actlog *log, u32 mask)
 	for (part = 0; part < log->nr_parts; part++) {
 		if (!(mask >> part & 1) || !log->part_adding[part])
 			continue;
-		for (i = part * ACTLOG_PART_REGIONS; i < (part + 1) * ACTLOG_PART_REGIONS; i++)
+		for (i = part * ACTLOG_PART_REGIONS; i < part_end(log, part); i++)
 			if (log->slots[i].state == ACTLOG_ADDING)
 				log->slots[i].state = ACTLOG_COMMITTING;
 		log->nr_adding -= log->part_adding[part];
@@ -302,11 +324,11 @@ u32 actlog_commit_all_begin(struct actlog *log)
 
 void actlog_encode_part(const struct actlog *log, u32 part, u32 regions[ACTLOG_PART_REGIONS])
 {
-	const struct actlog_slot *slot = &log->slots[part * ACTLOG_PART_REGIONS];
+	u32 first = part * ACTLOG_PART_REGIONS;
 	u32 i;
 
-	for (i = 0; i < ACTLOG_PART_REGIONS; i++)
-		regions[i] = slot[i].region;	/* ACTLOG_NO_REGION when free */
+	for (i = first; i < first + ACTLOG_PART_REGIONS; i++)
+		regions[i - first] = i < log->nr_memory ? log->slots[i].region : ACTLOG_NO_REGION;	/* none when free */
 }
 
 void actlog_commit_end(struct actlog *log, bool ok)
@@ -319,7 +341,7 @@ void actlog_commit_end(struct actlog *log, bool ok)
 	for (part = 0; part < log->nr_parts; part++) {
 		if (!(mask >> part & 1))
 			continue;
-		for (i = part * ACTLOG_PART_REGIONS; i < (part + 1) * ACTLOG_PART_REGIONS; i++) {
+		for (i = part * ACTLOG_PART_REGIONS; i < part_end(log, part); i++) {
 			struct actlog_slot *slot = &log->slots[i];
 
 			if (slot->state != ACTLOG_COMMITTING)
@@ -405,7 +427,7 @@ u32 actlog_next(const struct actlog *log, u32 from, u32 *region)
 {
 	u32 index;
 
-	for (index = from; index < log->nr_slots; index++) {
+	for (index = from; index < log->nr_memory; index++) {
 		if (log->slots[index].state != ACTLOG_FREE) {
 			*region = log->slots[index].region;
 			return index;
@@ -418,7 +440,7 @@ u32 actlog_clear(struct actlog *log)
 {
 	u32 i;
 
-	for (i = 0; i < log->nr_slots; i++)
+	for (i = 0; i < log->nr_memory; i++)
 		if (log->slots[i].state != ACTLOG_FREE && !log->slots[i].in_flight)
 			slot_free(log, i);
 	log->part_removed |= (1u << log->nr_parts) - 1;

@@ -47,6 +47,7 @@ struct actlog_slot {
 struct actlog {
 	u32 nr_parts;		/* nr_slots == nr_parts * ACTLOG_PART_REGIONS */
 	u32 nr_slots;
+	u32 nr_memory;		/* of these there is memory for the first ones, all that can be in use at a time */
 	u32 nr_used;		/* slots not FREE */
 	u32 nr_adding;
 	u32 nr_committing;
@@ -77,7 +78,9 @@ enum actlog_get_result {
 };
 
 u32 actlog_hash_size(u32 nr_parts);	/* power of two, heads needed */
-/* Arrays belong to the caller: slots[nr_parts * ACTLOG_PART_REGIONS], hash[actlog_hash_size(nr_parts)]. */
+/* Slots that can be in use at a time: a small volume has fewer regions than the log has slots. */
+u32 actlog_slots_needed(u32 nr_parts, u64 volume_bytes);
+/* Arrays belong to the caller: slots[actlog_slots_needed()], hash[actlog_hash_size(nr_parts)]. */
 void actlog_init(struct actlog *log, struct actlog_slot *slots, u32 *hash, u32 nr_parts, u64 volume_bytes);
 /* Default number of parts for a volume: one part up to 64 GiB, doubling per factor 16, at most ACTLOG_PARTS_MAX. */
 u32 actlog_default_parts(u64 volume_bytes);
