@@ -119,6 +119,7 @@ struct braid_volume {
 		struct dirty_page **pages;
 		u32 *next_free;
 		struct dirty_entry *entries[REPLICAS_MAX];	/* of slots that have been used, or may be */
+		struct wire_greet *facts[REPLICAS_MAX];		/* of the same slots */
 		u32 nr_slots;		/* of these */
 		struct dirty_pool pool;	/* under lock */
 	} memory;

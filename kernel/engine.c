@@ -381,6 +381,7 @@ static void step(struct braid_volume *volume, struct volume_event *event)
 	else if (event->type == VOLUME_EVENT_PEER_DOWN)
 		WRITE_ONCE(volume->session[event->node], 0);
 	volume_step(&volume->core, event, &volume->actions);
+	WARN_ON_ONCE(volume->core.slots_short);
 	spin_unlock_irq(&volume->lock);
 	/* Before any action: nothing of an ended session is alive when another one may begin. */
 	if (event->type == VOLUME_EVENT_PEER_DOWN) {

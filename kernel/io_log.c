@@ -84,8 +84,8 @@ bool braid_io_evict_wanted(struct braid_volume *volume)
 	for (i = 0; i < REPLICAS_MAX; i++) {
 		const struct volume_peer *peer = &core->peer[i];
 
-		if (peer->node != NODE_NONE && core->streaming & NODE_BIT(peer->node) && peer->facts.actlog_parts)
-			slots = min_t(u32, slots, peer->facts.actlog_parts * ACTLOG_PART_REGIONS);
+		if (peer->node != NODE_NONE && core->streaming & NODE_BIT(peer->node) && peer->facts->actlog_parts)
+			slots = min_t(u32, slots, peer->facts->actlog_parts * ACTLOG_PART_REGIONS);
 	}
 	return actlog_evict_wanted(&core->log) || core->log.nr_used > slots / 8 * 7;
 }

@@ -2,7 +2,8 @@
 /*
  * Memory that the core of one volume works in: activity log, and dirty maps as they come into use [D3] [L4].
  *
- * A slot's map has memory when the superblock names a node for it, else from the first event on that may take the slot.
+ * A slot, that is the map of a peer and its newest greeting, has memory when the superblock names a node for it, else from the
+ * first event on that may take the slot: the core says which (volume_slot_lacking()).
  * Pages of the maps are allocated ahead of their use: one for each region in the activity log, each of which becomes dirty when a
  * peer is lost, and some. Where there is none, a map says FULL, which claims more than is true. They are kept until detach.
  */
@@ -62,41 +63,43 @@ void braid_memory_pages(struct braid_volume *volume, u32 nr_ahead, gfp_t gfp)
 
 /* ---- slots ---- */
 
-/* With the page that its map keeps for itself. Sleeps; 0 or -ENOMEM. */
+/* With the page that its map keeps for itself, and the peer's greeting. Sleeps; 0 or -ENOMEM. */
 static int slot_add(struct braid_volume *volume, u32 slot, gfp_t gfp)
 {
 	struct dirty_entry *entries = kvcalloc(entries_needed(volume), sizeof(*entries), gfp);
 	struct dirty_page *page = kmalloc(sizeof(*page), gfp);
+	struct wire_greet *facts = kmalloc(sizeof(*facts), gfp);
 
-	if (!entries || !page) {
+	if (!entries || !page || !facts) {
 		kvfree(entries);
 		kfree(page);
+		kfree(facts);
 		return -ENOMEM;
 	}
 	spin_lock_irq(&volume->lock);
 	volume->memory.entries[slot] = entries;
+	volume->memory.facts[slot] = facts;
 	volume->memory.nr_slots++;
 	dirty_pool_add(&volume->memory.pool, page);
-	volume_slot_give(&volume->core, slot, &volume->memory.pool, entries);
+	volume_slot_give(&volume->core, slot, &volume->memory.pool, entries, facts);
 	spin_unlock_irq(&volume->lock);
 	return 0;
 }
 
+static int slots_add(struct braid_volume *volume, const struct volume_event *event, gfp_t gfp)
+{
+	int error = 0;
+	u32 slot;
+
+	/* Only this task takes slots, so what the core says stays so without the lock. */
+	while (!error && (slot = volume_slot_lacking(&volume->core, event)) < REPLICAS_MAX)
+		error = slot_add(volume, slot, gfp);
+	return error;
+}
+
 void braid_memory_slots(struct braid_volume *volume, const struct volume_event *event)
 {
-	struct volume *core = &volume->core;
-	u32 wanted, slot;
-
-	spin_lock_irq(&volume->lock);
-	wanted = volume_slots_wanted(core, event);
-	for (slot = 0; wanted && (slot = volume_slot_free(core, slot, false)) < REPLICAS_MAX; slot++)
-		wanted--;
-	spin_unlock_irq(&volume->lock);
-	/* Only this task takes slots, so those without memory stay what they are. */
-	for (slot = 0; wanted && (slot = volume_slot_free(core, slot, true)) < REPLICAS_MAX; slot++) {
-		slot_add(volume, slot, GFP_NOIO | __GFP_NOFAIL);
-		wanted--;
-	}
+	slots_add(volume, event, GFP_NOIO | __GFP_NOFAIL);
 }
 
 /* ---- life ---- */
@@ -105,8 +108,6 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 {
 	u32 nr_entries = dirty_entries_needed(super->volume_bytes, super->granule_bytes);
 	u32 nr_pages_max = min_t(u32, nr_entries * REPLICAS_MAX, POOL_PAGES_MAX) + REPLICAS_MAX;
-	struct dirty_entry *const none[REPLICAS_MAX] = { };
-	u32 slot;
 
 	volume->memory.slots = array_alloc(actlog_slots_needed(super->actlog_parts, super->volume_bytes),
 					    sizeof(*volume->memory.slots));
@@ -119,11 +120,8 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 	volume->memory.pool.more = volume->memory.pages;
 	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
 		    super->volume_bytes);
-	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->memory.pool, none);
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		if (super->slot_node[slot] != NODE_NONE && slot_add(volume, slot, GFP_KERNEL))
-			return BRAID_ERROR_MEMORY;
-	return BRAID_OK;
+	volume_init(&volume->core, super, volume->bn->identity.node_id);
+	return slots_add(volume, NULL, GFP_KERNEL) ? BRAID_ERROR_MEMORY : BRAID_OK;
 }
 
 void braid_memory_free(struct braid_volume *volume)
@@ -132,8 +130,10 @@ void braid_memory_free(struct braid_volume *volume)
 
 	for (i = 0; i < volume->memory.pool.nr_pages; i++)
 		kfree(volume->memory.pages[i]);
-	for (i = 0; i < REPLICAS_MAX; i++)
+	for (i = 0; i < REPLICAS_MAX; i++) {
 		kvfree(volume->memory.entries[i]);
+		kfree(volume->memory.facts[i]);
+	}
 	kvfree(volume->memory.pages);
 	kvfree(volume->memory.next_free);
 	kvfree(volume->memory.hash);

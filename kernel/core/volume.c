@@ -10,47 +10,6 @@
 #include "codec.h"
 #include "volume_internal.h"
 
-const char *volume_relation_name(enum volume_relation relation)
-{
-	static const char *const names[VOLUME_RELATIONS] = {
-		[VOLUME_OFF] = "off",
-		[VOLUME_ABSENT] = "absent",
-		[VOLUME_GREETING] = "greeting",
-		[VOLUME_WAITING] = "waiting",
-		[VOLUME_IN_SYNC] = "in-sync",
-		[VOLUME_SOURCE_ASKED] = "source-asked",
-		[VOLUME_SOURCE] = "source",
-		[VOLUME_TARGET_STARTING] = "target-starting",
-		[VOLUME_TARGET] = "target",
-		[VOLUME_JOINING] = "joining",
-		[VOLUME_SPLIT] = "split",
-		[VOLUME_REFUSED] = "refused",
-	};
-
-	return relation < VOLUME_RELATIONS ? names[relation] : "?";
-}
-
-const char *volume_refusal_name(enum volume_refusal refusal)
-{
-	static const char *const names[VOLUME_REFUSALS] = {
-		[VOLUME_OK] = "ok",
-		[VOLUME_REFUSED_NO_DISK] = "no-disk",
-		[VOLUME_REFUSED_STALE] = "stale",
-		[VOLUME_REFUSED_SYNCING] = "syncing",
-		[VOLUME_REFUSED_PEER_PRIMARY] = "peer-primary",
-		[VOLUME_REFUSED_UNREACHABLE] = "unreachable",
-		[VOLUME_REFUSED_BUSY] = "busy",
-		[VOLUME_REFUSED_NOT_PRIMARY] = "not-primary",
-		[VOLUME_REFUSED_NO_SPLIT] = "no-split",
-		[VOLUME_REFUSED_OTHER_SPLIT] = "other-split",
-		[VOLUME_REFUSED_IS_PRIMARY] = "is-primary",
-		[VOLUME_REFUSED_META] = "metadata-write",
-		[VOLUME_REFUSED_MEMBER] = "in-sync-member",
-	};
-
-	return refusal < VOLUME_REFUSALS ? names[refusal] : "?";
-}
-
 /* ---- actions ---- */
 
 struct volume_action *step_emit(struct step *step, enum volume_action_type type)
@@ -105,22 +64,7 @@ void step_changed(struct step *step)
 	step_emit(step, VOLUME_DO_CHANGED);
 }
 
-/* ---- peers and slots ---- */
-
-struct volume_peer *volume_peer(struct volume *volume, u8 node)
-{
-	struct volume_peer *peer;
-
-	for (peer = volume->peer; peer < volume->peer + REPLICAS_MAX; peer++)
-		if (peer->node == node && node != NODE_NONE)
-			return peer;
-	return NULL;
-}
-
-const struct volume_peer *volume_peer_const(const struct volume *volume, u8 node)
-{
-	return volume_peer((struct volume *)volume, node);
-}
+/* ---- peers ---- */
 
 u32 volume_members(const struct volume *volume)
 {
@@ -132,83 +76,6 @@ u32 volume_members(const struct volume *volume)
 bool volume_is_member(const struct volume *volume, u8 node)
 {
 	return node < NODES_MAX && (volume_members(volume) & NODE_BIT(node));
-}
-
-static void peer_reset(struct volume_peer *peer)
-{
-	peer->relation = VOLUME_OFF;
-	peer->up = false;
-	peer->greeted = false;
-	peer->confirmed = false;
-	peer->granted = false;
-	peer->greet_wanted = false;
-	peer->my_number = 0;
-	peer->judged_number = 0;
-	peer->sent_serial = 0;
-	peer->sent_flags = 0;
-}
-
-static void slot_take(struct volume_peer *peer, u8 node)
-{
-	peer_reset(peer);
-	peer->node = node;
-	peer->acks_pending = 0;
-	peer->acks_missed = 0;
-}
-
-static bool slot_is_durable(const struct volume *volume, const struct volume_peer *peer)
-{
-	return volume->super.slot_node[peer - volume->peer] == peer->node;
-}
-
-/*
- * The peer of @node; takes a free slot, or one that only announces the volume to a node without a replica. With @durable
- * the slot's dirty map counts from now on (clean; the caller marks). NULL when REPLICAS_MAX replicas are known.
- */
-struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durable)
-{
-	struct volume_peer *peer = volume_peer(volume, node), *at;
-
-	if (node >= NODES_MAX || node == volume->node)
-		return NULL;
-	if (durable && !(volume->super.replicas & NODE_BIT(node)) &&
-	    codec_count_bits(volume->super.replicas) >= REPLICAS_MAX)
-		return NULL;	/* there is one slot more than other replicas may be */
-	for (at = volume->peer; !peer && at < volume->peer + REPLICAS_MAX; at++)
-		if (at->node == NODE_NONE && at->map.entries) {
-			slot_take(at, node);
-			peer = at;
-		}
-	for (at = volume->peer; !peer && durable && at < volume->peer + REPLICAS_MAX; at++)
-		if (!slot_is_durable(volume, at) && at->relation <= VOLUME_ABSENT) {
-			MARK(slot_taken_over);
-			slot_take(at, node);
-			peer = at;
-		}
-	if (peer && durable && !slot_is_durable(volume, peer)) {
-		volume->super.slot_node[peer - volume->peer] = node;
-		volume->super.slot_replica[peer - volume->peer] = 0;
-		volume->super.replicas |= NODE_BIT(node);
-		dirty_clear_all(&peer->map);
-	}
-	return peer;
-}
-
-/* Replicas heard of for the first time: whoever is not in the in-sync set lacks everything, as far as is known here. */
-void volume_learn_replicas(struct volume *volume, u32 nodes)
-{
-	u8 node;
-
-	for (node = 0; node < NODES_MAX; node++) {
-		struct volume_peer *peer;
-
-		if (!(nodes & ~volume->super.replicas & NODE_BIT(node)) || node == volume->node)
-			continue;
-		peer = volume_need_slot(volume, node, true);
-		if (peer && !volume_is_member(volume, node) && !MUTANT(new_replica_clean))
-			dirty_mark_all(&peer->map);
-		volume_facts_changed(volume);
-	}
 }
 
 void volume_facts_changed(struct volume *volume)
@@ -284,7 +151,7 @@ static void stream_ends(struct step *step, const struct volume_peer *peer, enum 
 static bool is_writer(const struct volume *volume, const struct volume_peer *peer)
 {
 	return volume->role == VOLUME_SECONDARY && (peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE) &&
-	       (volume->primary == NODE_NONE || volume->primary == peer->node || (peer->facts.flags & WIRE_GREET_PRIMARY));
+	       (volume->primary == NODE_NONE || volume->primary == peer->node || (peer->facts->flags & WIRE_GREET_PRIMARY));
 }
 
 /* The relation ends, whatever it was; the peer gets no further writes. */
@@ -336,9 +203,9 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 		step_emit(step, VOLUME_DO_RESYNC_STOP)->node = peer->node;
 	if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED) {
 		volume->sync_source = NODE_NONE;
-		volume->authority = peer->facts.authority;
-	} else if (peer->facts.authority < volume->authority) {
-		volume->authority = peer->facts.authority;
+		volume->authority = peer->facts->authority;
+	} else if (peer->facts->authority < volume->authority) {
+		volume->authority = peer->facts->authority;
 	}
 	core_trace(volume->super.volume_id, "same generation, nothing differs -> in sync");
 	/*
@@ -351,7 +218,7 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 		MARK(split_ends_in_sync);
 		volume->super.flags &= ~ONDISK_SPLIT;
 	}
-	volume->super.slot_replica[peer - volume->peer] = peer->facts.replica_id;
+	volume->super.slot_replica[peer - volume->peer] = peer->facts->replica_id;
 	volume->super.flags &= ~ONDISK_YIELD;	/* what is acknowledged from here on, nobody has given up [G7] */
 	volume->fresh = false;
 	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come */
@@ -383,7 +250,7 @@ static u32 life_base(const struct volume *volume)
 
 static bool is_dirty_for(const struct volume *volume, const struct volume_peer *peer)
 {
-	return peer->map.nr_set && slot_is_durable(volume, peer) &&
+	return peer->map.nr_set && volume_slot_durable(volume, peer) &&
 	       (!volume_is_member(volume, peer->node) || (volume->super.reconcile & NODE_BIT(peer->node)));
 }
 
@@ -425,12 +292,12 @@ static void evaluate(struct step *step, struct volume_peer *peer)
 	if (!peer->greeted || !peer->my_number)
 		return;
 	volume_fill_greet(volume, peer, &volume->scratch);
-	peer->plan = volume_plan(&volume->scratch, volume->node, &peer->facts, peer->node, &peer->verdict);
-	peer->judged_number = peer->facts.number;
+	peer->plan = volume_plan(&volume->scratch, volume->node, peer->facts, peer->node, &peer->verdict);
+	peer->judged_number = peer->facts->number;
 	peer->confirmed = false;
 	action = step_send(step, peer, WIRE_VERDICT);
 	action->frame.number = peer->my_number;
-	action->frame.your_number = peer->facts.number;
+	action->frame.your_number = peer->facts->number;
 	action->frame.verdict = (u8)peer->verdict;
 	action->frame.plan = (u8)peer->plan;
 }
@@ -451,7 +318,7 @@ static void enter_split(struct step *step, struct volume_peer *peer)
 {
 	struct volume *volume = step->volume;
 	struct generation ancestor = { 0 };
-	u64 id = lineage_split_id(&volume->super.chain, &peer->facts.chain);
+	u64 id = lineage_split_id(&volume->super.chain, &peer->facts->chain);
 
 	volume_leave(step, peer, VOLUME_SPLIT);
 	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == id) {
@@ -459,7 +326,7 @@ static void enter_split(struct step *step, struct volume_peer *peer)
 		return;
 	}
 	core_trace(volume->super.volume_id, "both sides wrote since the ancestor -> split [G7]");
-	lineage_compare(&volume->super.chain, &peer->facts.chain, &ancestor);
+	lineage_compare(&volume->super.chain, &peer->facts->chain, &ancestor);
 	volume->super.flags |= ONDISK_SPLIT;
 	volume->super.split_id = id;
 	volume->super.split_peer = peer->node;
@@ -526,7 +393,7 @@ static void stream_lost(struct step *step)
 	volume->authority = volume->node;
 	core_trace(volume->super.volume_id, "writer lost with regions in the log -> survivors compare them [G6]");
 	for_each_peer(volume, peer) {
-		if (slot_is_durable(volume, peer))
+		if (volume_slot_durable(volume, peer))
 			volume_mark_log(volume, peer);
 		if (peer->relation < VOLUME_WAITING)
 			continue;
@@ -548,7 +415,7 @@ static u8 known_primary(const struct volume *volume)
 	if (volume->role == VOLUME_PRIMARY)
 		return volume->node;
 	for_each_peer(volume, peer) {
-		if (!peer->greeted || !(peer->facts.flags & WIRE_GREET_PRIMARY))
+		if (!peer->greeted || !(peer->facts->flags & WIRE_GREET_PRIMARY))
 			continue;
 		if (primary == NODE_NONE || in_lockstep(peer))
 			primary = peer->node;
@@ -605,7 +472,7 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 	bool fresh = greet->number % LIFE_NUMBERS == 1 && peer->my_number > 0, known;
 
 	learn(step, NODE_BIT(peer->node));
-	known = slot_is_durable(volume, peer);
+	known = volume_slot_durable(volume, peer);
 	learn(step, greet->replicas);
 	if (!known)
 		return;		/* more replicas than slots: it is not ours to keep track of; its slot may be another's now */
@@ -614,7 +481,7 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 		volume_leave(step, peer, VOLUME_GREETING);
 	}
 	learn_life(step, peer, greet->replica_id);
-	peer->facts = *greet;
+	*peer->facts = *greet;
 	peer->greeted = true;
 	if (!MUTANT(grant_never_ends))
 		peer->granted = false;
@@ -636,7 +503,7 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 
 static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)
 {
-	if (!peer->greeted || verdict->my_number != peer->facts.number || verdict->my_number != peer->judged_number ||
+	if (!peer->greeted || verdict->my_number != peer->facts->number || verdict->my_number != peer->judged_number ||
 	    (verdict->your_number != peer->my_number && !MUTANT(verdict_of_old_greeting))) {
 		MARK(greetings_crossed);
 		return;		/* about greetings that were replaced meanwhile, or one not looked at during a log reset */
@@ -664,7 +531,7 @@ static void peer_up(struct step *step, u8 node)
 
 	if (!peer)
 		return;
-	peer_reset(peer);
+	volume_peer_reset(peer);
 	peer->up = true;
 	peer->relation = VOLUME_ABSENT;
 	peer->greet_wanted = true;
@@ -695,7 +562,7 @@ static void peer_lost(struct step *step, struct volume_peer *peer, enum volume_r
 static void peer_down(struct step *step, struct volume_peer *peer)
 {
 	peer_lost(step, peer, VOLUME_OFF);
-	peer_reset(peer);
+	volume_peer_reset(peer);
 }
 
 static void disk_failed(struct step *step)
@@ -779,13 +646,13 @@ static void going_down(struct step *step)
 	struct volume_peer *peer;
 
 	for_each_peer(volume, peer) {
-		if (slot_is_durable(volume, peer))
+		if (volume_slot_durable(volume, peer))
 			volume_mark_log(volume, peer);
 		if (!peer->up)
 			continue;
 		step_send(step, peer, WIRE_VOLUME_GONE);
 		volume_leave(step, peer, VOLUME_OFF);
-		peer_reset(peer);
+		volume_peer_reset(peer);
 	}
 	volume->online = false;
 }
@@ -858,7 +725,7 @@ static void limit_log(struct volume *volume)
 	u32 limit = 0;
 
 	for_each_peer(volume, peer) {
-		u32 slots = peer->facts.actlog_parts * ACTLOG_PART_REGIONS;
+		u32 slots = peer->facts->actlog_parts * ACTLOG_PART_REGIONS;
 
 		if (volume->role == VOLUME_PRIMARY && (volume->streaming & NODE_BIT(peer->node)) && (!limit || slots < limit))
 			limit = slots;
@@ -920,8 +787,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 
 /* ---- start ---- */
 
-void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct dirty_pool *pool,
-		 struct dirty_entry *const entries[REPLICAS_MAX])
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node)
 {
 	u32 slot;
 
@@ -938,69 +804,15 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 	volume->facts_serial = 1;
 	volume->proposal.serial = life_base(volume);
 	volume->command.serial = life_base(volume);
+	volume->slots_short = 0;
 	for (slot = 0; slot < REPLICAS_MAX; slot++) {
 		struct volume_peer *peer = &volume->peer[slot];
 
-		peer_reset(peer);
+		volume_peer_reset(peer);
 		peer->node = super->slot_node[slot];
+		peer->facts = NULL;
 		memset(&peer->map, 0, sizeof(peer->map));
-		if (entries[slot])
-			volume_slot_give(volume, slot, pool, entries[slot]);
 	}
-}
-
-void volume_slot_give(struct volume *volume, u32 slot, struct dirty_pool *pool, struct dirty_entry *entries)
-{
-	dirty_init(&volume->peer[slot].map, pool, entries, volume->super.volume_bytes, volume->super.granule_bytes);
-}
-
-static u32 chain_nodes(const struct chain *chain)
-{
-	u32 i, nodes = 0;
-
-	for (i = 0; i < chain->count; i++)
-		nodes |= chain->record[i].members;
-	return nodes;
-}
-
-/* Whoever the event speaks of may become known by it. */
-static u32 event_nodes(const struct volume_event *event)
-{
-	const union wire_body *body = event->body;
-	u32 nodes = event->node < NODES_MAX ? NODE_BIT(event->node) : 0;
-
-	if (event->type != VOLUME_EVENT_FRAME || !body)
-		return nodes;
-	switch (event->frame_type) {
-	case WIRE_GREET:
-		return nodes | body->greet.replicas | chain_nodes(&body->greet.chain);
-	case WIRE_RECORD:
-		return nodes | body->record.record.members;
-	case WIRE_SYNC_ACCEPT:
-		return nodes | chain_nodes(&body->accept.chain);
-	case WIRE_RANGES:
-		return nodes | (body->ranges.node < NODES_MAX ? NODE_BIT(body->ranges.node) : 0);
-	default:
-		return nodes;
-	}
-}
-
-u32 volume_slots_wanted(const struct volume *volume, const struct volume_event *event)
-{
-	u32 nodes = event_nodes(event) & ~NODE_BIT(volume->node);
-	const struct volume_peer *peer;
-
-	for_each_peer(volume, peer)
-		nodes &= ~NODE_BIT(peer->node);
-	return codec_count_bits(nodes);
-}
-
-u32 volume_slot_free(const struct volume *volume, u32 from, bool give)
-{
-	while (from < REPLICAS_MAX &&
-	       (volume->peer[from].node != NODE_NONE || !volume->peer[from].map.entries != give))
-		from++;
-	return from;
 }
 
 void volume_log_found(struct volume *volume, u32 region)

@@ -193,8 +193,8 @@ struct volume_peer {
 	enum volume_plan plan;
 	u32 acks_pending;	/* requests in flight that wait for this peer */
 	u32 acks_missed;	/* of these: the peer left since they were sent */
-	struct dirty_map map;	/* what the peer lacks */
-	struct wire_greet facts;	/* its newest greeting */
+	struct dirty_map map;	/* what the peer lacks; no entries: the slot has no memory, and is not used */
+	struct wire_greet *facts;	/* its newest greeting; NULL: no memory */
 };
 
 struct volume {
@@ -245,27 +245,28 @@ struct volume {
 	u32 in_flight;		/* writes, discards, flushes admitted and not ended */
 	u64 resync_clears;	/* granules cleared by proof since attach, for status */
 	bool io_waits;		/* I/O waits at the gate for a generation */
+	u32 slots_short;	/* how often a free slot was not taken because it had no memory; always 0, see volume_slot.c */
 	struct wire_greet scratch;	/* own facts, for volume_plan() */
 };
 
 /*
- * Fresh volume from a decoded superblock. The glue has initialised volume->log and each peer's map memory is given here:
- * @entries: an array of dirty_entries_needed() for each slot that the superblock names a node for; slots whose array is NULL
- * are not used before volume_slot_give(). Then the glue loads index and pages into
+ * Fresh volume from a decoded superblock. The glue has initialised volume->log. It gives memory to each slot that the
+ * superblock names a node for (volume_slot_lacking() without an event), loads index and pages into
  * volume->peer[slot].map, then calls volume_log_found() for each region that the activity log on disk names
  * (or volume_log_lost() when it is unreadable), then saves maps and superblock, empties the log, posts ONLINE.
  */
-void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct dirty_pool *pool,
-		 struct dirty_entry *const entries[REPLICAS_MAX]);
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node);
 /*
- * Memory for the map of one more slot, @entries as above. A step takes slots only from those that have it, and a replica without
- * a slot is not known here: before a step make sure of as many as it may take.
+ * A slot that has to be given memory before the step of @event, REPLICAS_MAX when there is none (any more). Before each step: the
+ * step takes slots only from those that have it, and a replica without a slot is not known here. Without an event: the slots in use.
  */
-void volume_slot_give(struct volume *volume, u32 slot, struct dirty_pool *pool, struct dirty_entry *entries);
-/* Free slots that the step of @event may take at most. */
-u32 volume_slots_wanted(const struct volume *volume, const struct volume_event *event);
-/* A slot that is not used: with memory, or (@give) without. REPLICAS_MAX when there is none at or after @from. */
-u32 volume_slot_free(const struct volume *volume, u32 from, bool give);
+u32 volume_slot_lacking(const struct volume *volume, const struct volume_event *event);
+/*
+ * Memory for one more slot, until the volume ends: @entries is an array of dirty_entries_needed(), @pool has a free page for its
+ * map, @facts is overwritten.
+ */
+void volume_slot_give(struct volume *volume, u32 slot, struct dirty_pool *pool, struct dirty_entry *entries,
+		      struct wire_greet *facts);
 /* [G6] After a crash: the region may differ on any other replica. */
 void volume_log_found(struct volume *volume, u32 region);
 void volume_log_lost(struct volume *volume);

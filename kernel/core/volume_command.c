@@ -38,7 +38,7 @@ static enum volume_refusal peers_allow(const struct volume *volume, bool force, 
 		*nodes = NODE_BIT(peer->node);
 		if (!peer->up || !peer->greeted)
 			continue;
-		if (peer->facts.flags & WIRE_GREET_PRIMARY)
+		if (peer->facts->flags & WIRE_GREET_PRIMARY)
 			return VOLUME_REFUSED_PEER_PRIMARY;
 		if (peer->granted || (!peer->confirmed && !force))
 			return VOLUME_REFUSED_BUSY;
@@ -255,7 +255,7 @@ static enum volume_refusal resolve_check(const struct volume *volume, const stru
 	for_each_peer(volume, peer) {
 		if (!peer->up || peer->relation != VOLUME_SPLIT)
 			continue;
-		if (peer->facts.flags & WIRE_GREET_PRIMARY)
+		if (peer->facts->flags & WIRE_GREET_PRIMARY)
 			return VOLUME_REFUSED_IS_PRIMARY;
 		refusal = VOLUME_OK;
 	}

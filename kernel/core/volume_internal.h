@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of the volume's control plane share: volume.c (dispatch, greetings, peers),
- * volume_sync.c (the dialogue of a resync), volume_record.c (agreeing on generations),
+ * What the files of the volume's control plane share: volume.c (dispatch, greetings), volume_slot.c (peers), volume_sync.c (the dialogue of a resync), volume_record.c (agreeing on generations),
  * volume_command.c (administrators' commands). Everything under the volume's lock.
  */
 #ifndef BRAID_CORE_VOLUME_INTERNAL_H
@@ -39,12 +38,16 @@ bool volume_is_member(const struct volume *volume, u8 node);
 void volume_facts_changed(struct volume *volume);
 void volume_greet_all(struct volume *volume);
 void volume_greet_others(struct volume *volume);	/* those that records do not reach */
-struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durable);
-void volume_learn_replicas(struct volume *volume, u32 nodes);
 void volume_mark_log(struct volume *volume, struct volume_peer *peer);
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation);
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer);
 u32 volume_in_sync(const struct volume *volume);
+
+/* volume_slot.c */
+void volume_peer_reset(struct volume_peer *peer);	/* as without a session */
+struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durable);
+bool volume_slot_durable(const struct volume *volume, const struct volume_peer *peer);	/* does the superblock name it? */
+void volume_learn_replicas(struct volume *volume, u32 nodes);
 
 /* volume_fill.c: the facts of this replica as @peer->my_number and ->sent_flags announce them. */
 void volume_fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet);

@@ -48,7 +48,7 @@ u8 volume_read_from(const struct volume *volume, u32 failed)
 	MARK(read_elsewhere);
 	for_each_peer(volume, peer)
 		if ((peer->relation == VOLUME_IN_SYNC || (peer->relation == VOLUME_TARGET && MUTANT(read_from_target))) &&
-		    !(failed & NODE_BIT(peer->node)) && (peer->facts.flags & WIRE_GREET_DISK))
+		    !(failed & NODE_BIT(peer->node)) && (peer->facts->flags & WIRE_GREET_DISK))
 			return peer->node;
 	return NODE_NONE;
 }

@@ -12,6 +12,47 @@ struct side {
 	u8 node;
 };
 
+const char *volume_relation_name(enum volume_relation relation)
+{
+	static const char *const names[VOLUME_RELATIONS] = {
+		[VOLUME_OFF] = "off",
+		[VOLUME_ABSENT] = "absent",
+		[VOLUME_GREETING] = "greeting",
+		[VOLUME_WAITING] = "waiting",
+		[VOLUME_IN_SYNC] = "in-sync",
+		[VOLUME_SOURCE_ASKED] = "source-asked",
+		[VOLUME_SOURCE] = "source",
+		[VOLUME_TARGET_STARTING] = "target-starting",
+		[VOLUME_TARGET] = "target",
+		[VOLUME_JOINING] = "joining",
+		[VOLUME_SPLIT] = "split",
+		[VOLUME_REFUSED] = "refused",
+	};
+
+	return relation < VOLUME_RELATIONS ? names[relation] : "?";
+}
+
+const char *volume_refusal_name(enum volume_refusal refusal)
+{
+	static const char *const names[VOLUME_REFUSALS] = {
+		[VOLUME_OK] = "ok",
+		[VOLUME_REFUSED_NO_DISK] = "no-disk",
+		[VOLUME_REFUSED_STALE] = "stale",
+		[VOLUME_REFUSED_SYNCING] = "syncing",
+		[VOLUME_REFUSED_PEER_PRIMARY] = "peer-primary",
+		[VOLUME_REFUSED_UNREACHABLE] = "unreachable",
+		[VOLUME_REFUSED_BUSY] = "busy",
+		[VOLUME_REFUSED_NOT_PRIMARY] = "not-primary",
+		[VOLUME_REFUSED_NO_SPLIT] = "no-split",
+		[VOLUME_REFUSED_OTHER_SPLIT] = "other-split",
+		[VOLUME_REFUSED_IS_PRIMARY] = "is-primary",
+		[VOLUME_REFUSED_META] = "metadata-write",
+		[VOLUME_REFUSED_MEMBER] = "in-sync-member",
+	};
+
+	return refusal < VOLUME_REFUSALS ? names[refusal] : "?";
+}
+
 const char *volume_plan_name(enum volume_plan plan)
 {
 	static const char *const names[VOLUME_PLANS] = {

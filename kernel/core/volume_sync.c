@@ -71,8 +71,8 @@ void volume_choose_source(struct step *step)
 	for_each_peer(volume, peer) {
 		if (!may_ask(peer))
 			continue;
-		if (!best || (peer->facts.flags & WIRE_GREET_PRIMARY) > (best->facts.flags & WIRE_GREET_PRIMARY) ||
-		    ((peer->facts.flags & WIRE_GREET_PRIMARY) == (best->facts.flags & WIRE_GREET_PRIMARY) &&
+		if (!best || (peer->facts->flags & WIRE_GREET_PRIMARY) > (best->facts->flags & WIRE_GREET_PRIMARY) ||
+		    ((peer->facts->flags & WIRE_GREET_PRIMARY) == (best->facts->flags & WIRE_GREET_PRIMARY) &&
 		     peer->node < best->node))
 			best = peer;
 	}

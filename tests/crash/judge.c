@@ -19,6 +19,7 @@ struct memory {
 	u32 next_free[POOL_PAGES];
 	struct dirty_pool pool;
 	struct dirty_entry entries[REPLICAS_MAX][ENTRIES_MAX];
+	struct wire_greet facts[REPLICAS_MAX];
 };
 
 void replica_init(struct replica *replica, const struct dmlog *log)
@@ -36,16 +37,15 @@ static void core_create(struct replica *replica)
 {
 	struct memory *memory = (struct memory *)replica->volume;
 	const struct ondisk_super *super = &replica->super;
-	struct dirty_entry *entries[REPLICAS_MAX];
 	u32 slot;
 
 	memset(&memory->volume, 0, sizeof(memory->volume));
 	memset(memory->entries, 0, sizeof(memory->entries));
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = memory->entries[slot];
 	dirty_pool_init(&memory->pool, memory->pages, memory->next_free, POOL_PAGES);
 	actlog_init(&memory->volume.log, memory->slots, memory->hash, super->actlog_parts, super->volume_bytes);
-	volume_init(&memory->volume, super, super->node_id, &memory->pool, entries);
+	volume_init(&memory->volume, super, super->node_id);
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		volume_slot_give(&memory->volume, slot, &memory->pool, memory->entries[slot], &memory->facts[slot]);
 }
 
 /* ---- loading ---- */

@@ -139,7 +139,7 @@ static void check_split(struct world *world, u8 node, u8 peer)
 		return;
 	if (!world->mistaken)
 		world_violation(world, "I11", "node %u claims a split with %u, and nobody made a mistake", node, peer);
-	else if (!real_beyond(world, mine, &p->facts.chain) || !real_beyond(world, &p->facts.chain, mine))
+	else if (!real_beyond(world, mine, &p->facts->chain) || !real_beyond(world, &p->facts->chain, mine))
 		world_violation(world, "I11", "node %u claims a split with %u without divergent writes", node, peer);
 }
 

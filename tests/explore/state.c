@@ -166,7 +166,7 @@ static void map(struct codec *c, struct node *n, u8 slot)
 	byte(c, &mask);
 	if (!c->load)
 		return;
-	dirty_init(m, &n->pool, n->entries[slot], n->volume.super.volume_bytes, n->volume.super.granule_bytes);
+	volume_slot_give(&n->volume, slot, &n->pool, n->entries[slot], &n->facts[slot]);
 	for (block = 0; block < c->world->nr_blocks; block++)
 		if (mask >> block & 1)
 			dirty_mark(m, world_offset(c->world, block), world_block_bytes(c->world));
@@ -275,7 +275,7 @@ static void saves(struct codec *c, struct node *n)
 
 static void facts(struct codec *c, struct volume_peer *peer, u32 newest)
 {
-	struct wire_greet *f = &peer->facts;
+	struct wire_greet *f = peer->facts;
 
 	if (!peer->greeted) {
 		if (c->load) {

@@ -425,14 +425,13 @@ void world_crash(struct world *world, u8 node, bool keep_cache)
 void world_boot(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
-	struct dirty_entry *entries[REPLICAS_MAX];
 	u32 slot, block, region;
 
 	memset(&n->volume, 0, sizeof(n->volume));
 	dirty_pool_init(&n->pool, n->pages, n->next_free, WORLD_PAGES);
+	volume_init(&n->volume, &n->disk.super, node);
 	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = n->entries[slot];
-	volume_init(&n->volume, &n->disk.super, node, &n->pool, entries);
+		volume_slot_give(&n->volume, slot, &n->pool, n->entries[slot], &n->facts[slot]);
 	memcpy(n->split_pair, n->disk.split_pair, sizeof(n->split_pair));
 	actlog_init(&n->volume.log, n->slots, n->hash, 1, n->disk.super.volume_bytes);
 	n->volume.log.nr_slots = WORLD_BLOCKS_MAX;	/* as many as there can be regions: the first ones of the free list */

@@ -31,6 +31,7 @@ static struct dirty_pool pool;
 static struct dirty_page pages[SLOTS * PAGES + REPLICAS_MAX];
 static u32 next_free[SLOTS * PAGES + REPLICAS_MAX];
 static struct dirty_entry entries[REPLICAS_MAX][PAGES];
+static struct wire_greet facts[REPLICAS_MAX];
 static struct actlog_slot log_slots[ACTLOG_PART_REGIONS];
 static u32 log_hash[1024], regions[2 * ACTLOG_PART_REGIONS];
 static struct actlog empty_log;	/* stays empty: a crash's regions become dirty bits */
@@ -211,7 +212,6 @@ static void collect(struct claim *claim)
 /* As the module: superblock, maps, log; then the first step. Other geometries are decoded but not loaded here. */
 static void attach(struct claim *claim, bool go_on)
 {
-	struct dirty_entry *of_slot[REPLICAS_MAX];
 	struct volume_event event = { .type = VOLUME_EVENT_ONLINE, .node = NODE_NONE, .random = 77 };
 	static struct volume_actions actions;
 	static u8 again[META_BLOCK_BYTES];
@@ -225,12 +225,12 @@ static void attach(struct claim *claim, bool go_on)
 	CHECK(ondisk_super_valid(&super));
 	if (super.volume_bytes != VOLUME_BYTES || super.granule_bytes != GRANULE_BYTES || super.actlog_parts != 1)
 		return;
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		of_slot[slot] = entries[slot];
 	memset(&volume, 0, sizeof(volume));
 	dirty_pool_init(&pool, pages, next_free, CORE_ARRAY_SIZE(pages));
 	volume.log = empty_log;
-	volume_init(&volume, &super, super.node_id, &pool, of_slot);
+	volume_init(&volume, &super, super.node_id);
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		volume_slot_give(&volume, slot, &pool, entries[slot], &facts[slot]);
 	for (slot = 0; slot < SLOTS; slot++) {
 		struct dirty_map *map = &volume.peer[slot].map;
 

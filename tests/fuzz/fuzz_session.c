@@ -183,7 +183,7 @@ static void make_greet(struct replica *replica, const struct volume_peer *peer)
 	u8 bits = fuzz_u8(&input);
 
 	volume_fill(&replica->volume, &action, &body);
-	body.greet.number = bits & 1 ? peer->facts.number + 1 : 1 + fuzz_u8(&input);
+	body.greet.number = bits & 1 ? peer->facts->number + 1 : 1 + fuzz_u8(&input);
 	body.greet.flags = bits & 2 ? fuzz_u8(&input) : WIRE_GREET_DISK;
 	body.greet.authority = peer->node;
 	if (bits & 4)
@@ -222,7 +222,7 @@ static void make_body(struct replica *replica, const struct volume_peer *peer, u
 		make_greet(replica, peer);
 		break;
 	case WIRE_VERDICT:
-		body.verdict.my_number = peer->facts.number;
+		body.verdict.my_number = peer->facts->number;
 		body.verdict.your_number = peer->my_number;
 		body.verdict.verdict = (u8)lineage_mirror(peer->verdict);
 		body.verdict.plan = (u8)volume_plan_mirror(peer->plan);

@@ -26,17 +26,22 @@ static struct {
 	u64 tail_id;
 } before;
 
-static void load(struct replica *replica, const struct ondisk_super *super, u8 node)
+/* As the module does, before each step. */
+static void give_slots(struct replica *replica, const struct volume_event *event)
 {
-	struct dirty_entry *entries[REPLICAS_MAX];
 	u32 slot;
 
+	while ((slot = volume_slot_lacking(&replica->volume, event)) < REPLICAS_MAX)
+		volume_slot_give(&replica->volume, slot, &replica->pool, &replica->entries[slot], &replica->facts[slot]);
+}
+
+static void load(struct replica *replica, const struct ondisk_super *super, u8 node)
+{
 	memset(&replica->volume, 0, sizeof(replica->volume));
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = &replica->entries[slot];
 	dirty_pool_init(&replica->pool, pages[node], replica->next_free, REPLICA_PAGES);
 	actlog_init(&replica->volume.log, slots[node], heads[node], 1, super->volume_bytes);
-	volume_init(&replica->volume, super, node, &replica->pool, entries);
+	volume_init(&replica->volume, super, node);
+	give_slots(replica, NULL);
 }
 
 void replica_init(struct replica *replica, u8 node, const struct ondisk_super *super, replica_send_fn send)
@@ -275,7 +280,9 @@ void replica_step(struct replica *replica, const struct volume_event *event)
 		fprintf(stderr, "node %u: event %u node %u frame %s ok %u\n", replica->volume.node, event->type, event->node,
 			event->type == VOLUME_EVENT_FRAME ? wire_type_name(event->frame_type) : "-", event->ok);
 	remember(&replica->volume);
+	give_slots(replica, event);
 	volume_step(&replica->volume, event, &actions);
+	CHECK(!replica->volume.slots_short);
 	CHECK(actions.nr < VOLUME_ACTIONS_MAX);
 	if (fuzz_tracing())
 		trace_after(replica);

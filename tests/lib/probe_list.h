@@ -25,6 +25,12 @@
 	X(new_replica_clean, "D1", "G15", B3-unknown-replica, "a replica heard of for the first time counts as lacking nothing") \
 	X(joiner_gets_no_maps, "D1", "B2", B3-new-member-is-told, "a new member is not told what absent replicas lack") \
 	X(joined_before_maps, "D1", "B7", N1-every-dialogue-broken, "a new member stores the record before the maps that it was told") \
+	/* who has memory for them */ \
+	X(no_slot_for_session, "D3", "G15", test_volume_slot, "no memory is made ready for the slot of a node that a session opens with") \
+	X(no_slot_for_replicas, "D3", "G15", test_volume_slot, "no memory is made ready for the slots of replicas that a greeting names") \
+	X(no_slot_for_member, "D3", "G15", test_volume_slot, "no memory is made ready for the slots of members that a record names") \
+	X(no_slot_for_chain, "D3", "G15", test_volume_slot, "no memory is made ready for the slots of members that a source names") \
+	X(no_slot_for_map, "D3", "G15", test_volume_slot, "no memory is made ready for the slot of a replica whose map a source sends") \
 	/* who loses them */ \
 	X(cleared_without_proof, "D2", "G7", sim, "the bits of a target are cleared when it is ready") \
 	X(left_over_bits_cleared, "D2", "G5", sim, "equal histories count as in sync whatever bits are left") \

@@ -276,12 +276,28 @@ static void joined(struct world *world, u8 node)
 			check_pair(world, node, peer);
 }
 
+/* [D3] No step used, or looked for, a slot that has no memory. */
+static void check_slots(struct world *world, u8 node)
+{
+	const struct volume *volume = &world->node[node].volume;
+	const struct volume_peer *peer;
+
+	for (peer = volume->peer; peer < volume->peer + REPLICAS_MAX; peer++)
+		if (!peer->map.entries && (peer->node != NODE_NONE || peer->facts || peer->map.nr_set || peer->map.nr_unsaved ||
+					   volume->super.slot_node[peer - volume->peer] != NODE_NONE))
+			world_violation(world, "D3", "node %u: slot %u is used and has no memory", node,
+					(u32)(peer - volume->peer));
+	if (volume->slots_short)
+		world_violation(world, "D3", "node %u: a slot was wanted that had been given no memory", node);
+}
+
 void check_after_step(struct world *world, u8 node, enum volume_role before)
 {
 	struct node *n = &world->node[node];
 	const struct chain *chain = &n->volume.super.chain;
 	const struct generation *tail = lineage_tail(chain);
 
+	check_slots(world, node);
 	if (before == VOLUME_SECONDARY && n->volume.role == VOLUME_PRIMARY)
 		promoted(world, node);
 	if (n->volume.role != VOLUME_PRIMARY)
@@ -511,7 +527,7 @@ void check_pairs(struct world *world)
 /* [I11] Who claims a split must show two writers, in the histories that it compared. */
 static void check_split_claim(struct world *world, u8 node, const struct volume_peer *other)
 {
-	const struct chain *mine = &world->node[node].volume.super.chain, *theirs = &other->facts.chain;
+	const struct chain *mine = &world->node[node].volume.super.chain, *theirs = &other->facts->chain;
 	u8 peer = other->node;
 	bool wrote = false, other_wrote = false;
 	u32 i;

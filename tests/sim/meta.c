@@ -658,10 +658,18 @@ static void shrink_log(struct node *n, u32 nr_slots)
 	log->nr_slots = nr_slots;
 }
 
+/* [memory.c] Slots that the step may take get their memory before it; @event NULL: those in use. */
+void meta_give_slots(struct node *n, const struct volume_event *event)
+{
+	u32 slot;
+
+	while ((slot = volume_slot_lacking(&n->volume, event)) < REPLICAS_MAX)
+		volume_slot_give(&n->volume, slot, &n->pool, n->entries[slot], &n->facts[slot]);
+}
+
 bool meta_attach(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
-	struct dirty_entry *entries[REPLICAS_MAX];
 	struct save_request request = { .kind = SAVE_ATTACH };
 	enum ondisk_error error[2];
 	struct ondisk_super super;
@@ -687,11 +695,10 @@ bool meta_attach(struct world *world, u8 node)
 	n->disk_failed_posted = n->round_active = n->detaching = n->command_pending = n->resolving = false;
 	n->demote = DEMOTE_NONE;
 	dirty_pool_init(&n->pool, n->pages, n->next_free, CORE_ARRAY_SIZE(n->pages));
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = n->entries[slot];
 	actlog_init(&n->volume.log, n->slots, n->hash, 1, WORLD_VOLUME_BYTES);
 	shrink_log(n, world->knobs.log_slots[node]);
-	volume_init(&n->volume, &super, node, &n->pool, entries);
+	volume_init(&n->volume, &super, node);
+	meta_give_slots(n, NULL);
 	n->meta.super_copy = (u32)copy;
 	for (slot = 0; slot < REPLICAS_MAX; slot++)
 		if (super.slot_node[slot] != NODE_NONE)

@@ -358,6 +358,7 @@ static void engine_step(struct world *world, u8 node)
 	event.random = world_random(world) | 1;
 	trace_event(world, node, &event);
 	session_seen(world, node, &event);
+	meta_give_slots(n, &event);
 	volume_step(&n->volume, &event, &actions);
 	limit_log(world, node);
 	world->core_steps++;

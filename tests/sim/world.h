@@ -217,7 +217,8 @@ struct node {
 	struct dirty_pool pool;
 	struct dirty_page pages[40];
 	u32 next_free[40];
-	struct dirty_entry entries[REPLICAS_MAX][1];
+	struct dirty_entry entries[REPLICAS_MAX][1];	/* of slots that were given memory, as in the module */
+	struct wire_greet facts[REPLICAS_MAX];
 	struct actlog_slot slots[ACTLOG_PART_REGIONS];
 	u32 hash[4096];
 	struct disk disk;
@@ -353,6 +354,7 @@ static inline u32 granule_cells(u32 cell)
 void meta_format(struct world *world, u8 node, bool fresh);
 /* Reads what is on the disk. False: the metadata is refused. Then SAVE_ATTACH goes on. */
 bool meta_attach(struct world *world, u8 node);
+void meta_give_slots(struct node *n, const struct volume_event *event);
 void meta_save(struct world *world, u8 node, const struct save_request *request);
 bool meta_step(struct world *world, u8 node);
 /* What the power cut leaves of writes that were under way. */

@@ -357,7 +357,7 @@ static void test_resolve_names_the_right_split_G7(void **state)
 	refused_resolve(volume->super.split_id, THIRD, VOLUME_REFUSED_OTHER_SPLIT);	/* not known at all */
 	post_node(VOLUME_EVENT_PEER_UP, HIGH);
 	refused_resolve(volume->super.split_id, HIGH, VOLUME_REFUSED_OTHER_SPLIT);	/* has not said where it stands */
-	greet(HIGH, &peer_of(LOW)->facts.chain, 0);
+	greet(HIGH, &peer_of(LOW)->facts->chain, 0);
 	agree_all();
 	expect_relation(HIGH, VOLUME_SPLIT);
 	assert_int_equal(volume->super.split_peer, LOW);
@@ -398,7 +398,7 @@ static void test_resolve_for_this_side_G7(void **state)
 	bed_split(WIRE_GREET_PRIMARY);
 	refused_resolve(volume->super.split_id, ME, VOLUME_REFUSED_IS_PRIMARY);
 	bed_split(0);
-	meet(HIGH, &peer_of(LOW)->facts.chain, 0);
+	meet(HIGH, &peer_of(LOW)->facts->chain, 0);
 	agree_all();
 	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
 	post_resolve(volume->super.split_id, ME);			/* whoever is there has to hear it */

@@ -98,7 +98,7 @@ static void test_start_under_an_old_plan(void **state)
 {
 	(void)state;
 	bed_source();
-	greet(HIGH, &peer_of(HIGH)->facts.chain, WIRE_GREET_SYNCING);	/* no common verdict about this one yet */
+	greet(HIGH, &peer_of(HIGH)->facts->chain, WIRE_GREET_SYNCING);	/* no common verdict about this one yet */
 	post_value(HIGH, WIRE_SYNC_START, 0);
 	expect_relation(HIGH, VOLUME_WAITING);
 	post_value(HIGH, WIRE_SYNC_READY, 2);			/* it waits for a resync that is none */

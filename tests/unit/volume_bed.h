@@ -37,6 +37,7 @@ static struct {
 	struct dirty_page pages[BED_PAGES];
 	u32 next_free[BED_PAGES];
 	struct dirty_entry entries[REPLICAS_MAX][4];
+	struct wire_greet facts[REPLICAS_MAX];
 	union wire_body body;
 	u32 number[NODES_MAX];	/* newest greeting of each node */
 	u32 token;		/* of the newest save */
@@ -73,12 +74,23 @@ static inline struct chain chain_of(u32 members)
 
 /* ---- steps ---- */
 
+/* As the module does, before each step. */
+static inline void give_slots(const struct volume_event *event)
+{
+	u32 slot;
+
+	while ((slot = volume_slot_lacking(volume, event)) < REPLICAS_MAX)
+		volume_slot_give(volume, slot, &bed.pool, bed.entries[slot], &bed.facts[slot]);
+}
+
 static inline void post(struct volume_event event)
 {
 	u32 i;
 
 	event.random = ++bed.random;
+	give_slots(&event);
 	volume_step(volume, &event, &bed.actions);
+	assert_int_equal(volume->slots_short, 0);
 	assert_true(bed.actions.nr < VOLUME_ACTIONS_MAX);
 	for (i = 0; i < bed.actions.nr; i++)
 		if (bed.actions.action[i].type == VOLUME_DO_SAVE_SUPER)
@@ -164,7 +176,6 @@ static inline void expect_relation(u8 node, enum volume_relation relation)
 /* Attached, not online yet. Whoever has a replica besides this node has had it before. */
 static inline void bed_attach(const struct chain *chain, u32 replicas)
 {
-	struct dirty_entry *entries[REPLICAS_MAX];
 	u32 slot = 0, node;
 
 	memset(&bed, 0, sizeof(bed));
@@ -188,9 +199,8 @@ static inline void bed_attach(const struct chain *chain, u32 replicas)
 	assert_true(dirty_entries_needed(BED_BYTES, GRANULE_BYTES_MIN) <= CORE_ARRAY_SIZE(bed.entries[0]));
 	actlog_init(&volume->log, bed.slots, bed.hash, 1, BED_BYTES);
 	dirty_pool_init(&bed.pool, bed.pages, bed.next_free, BED_PAGES);
-	for (slot = 0; slot < REPLICAS_MAX; slot++)
-		entries[slot] = bed.entries[slot];
-	volume_init(volume, &bed.super, ME, &bed.pool, entries);
+	volume_init(volume, &bed.super, ME);
+	give_slots(NULL);
 }
 
 static inline void bed_start(const struct chain *chain, u32 replicas)
@@ -238,7 +248,7 @@ static inline void agree(u8 node)
 	const struct volume_peer *peer = peer_of(node);
 
 	memset(&bed.body, 0, sizeof(bed.body));
-	bed.body.verdict.my_number = peer->facts.number;
+	bed.body.verdict.my_number = peer->facts->number;
 	bed.body.verdict.your_number = peer->my_number;
 	bed.body.verdict.verdict = (u8)lineage_mirror(peer->verdict);
 	bed.body.verdict.plan = (u8)volume_plan_mirror(peer->plan);
