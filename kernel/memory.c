@@ -111,7 +111,8 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 
 	volume->memory.slots = array_alloc(actlog_slots_needed(super->actlog_parts, super->volume_bytes),
 					    sizeof(*volume->memory.slots));
-	volume->memory.hash = array_alloc(actlog_hash_size(super->actlog_parts), sizeof(*volume->memory.hash));
+	volume->memory.hash = array_alloc(actlog_hash_size(super->actlog_parts, super->volume_bytes),
+					   sizeof(*volume->memory.hash));
 	volume->memory.pages = array_alloc(nr_pages_max, sizeof(*volume->memory.pages));
 	volume->memory.next_free = array_alloc(nr_pages_max, sizeof(*volume->memory.next_free));
 	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free)

@@ -12,15 +12,6 @@ enum {
 	ACTLOG_EVICT_FREE_MIN = 32,	/* free slots below which eviction is wanted whatever the size */
 };
 
-u32 actlog_hash_size(u32 nr_parts)
-{
-	u32 size = 1024;
-
-	while (size < nr_parts * ACTLOG_PART_REGIONS)
-		size *= 2;
-	return size;
-}
-
 static u32 regions_of(u64 volume_bytes)
 {
 	return (u32)((volume_bytes + ACTLOG_REGION_BYTES - 1) / ACTLOG_REGION_BYTES);
@@ -32,6 +23,15 @@ u32 actlog_slots_needed(u32 nr_parts, u64 volume_bytes)
 	if (nr_parts == 1 && regions_of(volume_bytes) < ACTLOG_PART_REGIONS)
 		return regions_of(volume_bytes);
 	return nr_parts * ACTLOG_PART_REGIONS;
+}
+
+u32 actlog_hash_size(u32 nr_parts, u64 volume_bytes)
+{
+	u32 size = 1;
+
+	while (size < actlog_slots_needed(nr_parts, volume_bytes))
+		size *= 2;
+	return size;
 }
 
 u32 actlog_default_parts(u64 volume_bytes)
@@ -156,7 +156,7 @@ void actlog_init(struct actlog *log, struct actlog_slot *slots, u32 *hash, u32 n
 	log->nr_slots = nr_parts * ACTLOG_PART_REGIONS;
 	log->nr_memory = actlog_slots_needed(nr_parts, volume_bytes);
 	log->nr_regions = regions_of(volume_bytes);
-	log->hash_mask = actlog_hash_size(nr_parts) - 1;
+	log->hash_mask = actlog_hash_size(nr_parts, volume_bytes) - 1;
 	log->lru_first = ACTLOG_NO_SLOT;
 	log->lru_last = ACTLOG_NO_SLOT;
 	log->epoch = 1;

@@ -77,10 +77,10 @@ enum actlog_get_result {
 	ACTLOG_FULL,	/* no reference taken: evict, then try again */
 };
 
-u32 actlog_hash_size(u32 nr_parts);	/* power of two, heads needed */
 /* Slots that can be in use at a time: a small volume has fewer regions than the log has slots. */
 u32 actlog_slots_needed(u32 nr_parts, u64 volume_bytes);
-/* Arrays belong to the caller: slots[actlog_slots_needed()], hash[actlog_hash_size(nr_parts)]. */
+u32 actlog_hash_size(u32 nr_parts, u64 volume_bytes);	/* power of two, heads needed */
+/* Arrays belong to the caller: slots[actlog_slots_needed()], hash[actlog_hash_size()]. */
 void actlog_init(struct actlog *log, struct actlog_slot *slots, u32 *hash, u32 nr_parts, u64 volume_bytes);
 /* Default number of parts for a volume: one part up to 64 GiB, doubling per factor 16, at most ACTLOG_PARTS_MAX. */
 u32 actlog_default_parts(u64 volume_bytes);

@@ -27,7 +27,7 @@ void replica_init(struct replica *replica, const struct dmlog *log)
 	struct memory *memory = calloc(1, sizeof(*memory));
 
 	if (!memory || dirty_entries_needed(log->super.volume_bytes, log->super.granule_bytes) > ENTRIES_MAX ||
-	    actlog_hash_size(log->super.actlog_parts) > CORE_ARRAY_SIZE(memory->hash))
+	    actlog_hash_size(log->super.actlog_parts, log->super.volume_bytes) > CORE_ARRAY_SIZE(memory->hash))
 		exit(2);
 	memset(replica, 0, sizeof(*replica));
 	replica->volume = &memory->volume;

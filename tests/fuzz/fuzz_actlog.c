@@ -222,7 +222,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	for (parts = 1; parts <= PARTS_MAX; parts++) {
-		CHECK(actlog_hash_size(parts) <= CORE_ARRAY_SIZE(hash));
+		CHECK(actlog_hash_size(parts, (u64)REGIONS * ACTLOG_REGION_BYTES) <= CORE_ARRAY_SIZE(hash));
 		actlog_init(&actlog, slots, hash, parts, (u64)REGIONS * ACTLOG_REGION_BYTES);
 		fresh[parts - 1] = actlog;
 		memcpy(fresh_hash[parts - 1], hash, sizeof(hash));

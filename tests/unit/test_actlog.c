@@ -45,7 +45,7 @@ static void random_start(void)
 
 static void log_start(u32 parts, u64 volume_bytes)
 {
-	assert_true(actlog_hash_size(parts) <= CORE_ARRAY_SIZE(hash));
+	assert_true(actlog_hash_size(parts, volume_bytes) <= CORE_ARRAY_SIZE(hash));
 	actlog_init(&log_, slots, hash, parts, volume_bytes);
 }
 
@@ -65,8 +65,11 @@ static void test_sizes(void **state)
 	assert_int_equal(actlog_default_parts(16ull << 40), 4);
 	assert_int_equal(actlog_default_parts((16ull << 40) + 1), 8);
 	assert_int_equal(actlog_default_parts(VOLUME_BYTES_MAX), ACTLOG_PARTS_MAX);
-	assert_true(actlog_hash_size(1) >= ACTLOG_PART_REGIONS);
-	assert_true(actlog_hash_size(ACTLOG_PARTS_MAX) >= ACTLOG_REGIONS_MAX);
+	assert_true(actlog_hash_size(1, VOLUME_BYTES_MAX) >= ACTLOG_PART_REGIONS);
+	assert_true(actlog_hash_size(ACTLOG_PARTS_MAX, VOLUME_BYTES_MAX) >= ACTLOG_REGIONS_MAX);
+	assert_int_equal(actlog_hash_size(1, 4096), 1);
+	assert_int_equal(actlog_hash_size(1, 4 * ACTLOG_REGION_BYTES), 4);
+	assert_int_equal(actlog_hash_size(1, 4 * ACTLOG_REGION_BYTES + 4096), 8);
 	log_start(1, VOLUME_BYTES_MAX);
 	assert_int_equal(log_.nr_regions, VOLUME_BYTES_MAX / ACTLOG_REGION_BYTES);
 	log_start(1, ACTLOG_REGION_BYTES + 4096);

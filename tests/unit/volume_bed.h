@@ -195,7 +195,7 @@ static inline void bed_attach(const struct chain *chain, u32 replicas)
 			bed.super.slot_node[slot] = (u8)node;
 			bed.super.slot_replica[slot++] = 100 + node;
 		}
-	assert_true(actlog_hash_size(1) <= CORE_ARRAY_SIZE(bed.hash));
+	assert_true(actlog_hash_size(1, BED_BYTES) <= CORE_ARRAY_SIZE(bed.hash));
 	assert_true(dirty_entries_needed(BED_BYTES, GRANULE_BYTES_MIN) <= CORE_ARRAY_SIZE(bed.entries[0]));
 	actlog_init(&volume->log, bed.slots, bed.hash, 1, BED_BYTES);
 	dirty_pool_init(&bed.pool, bed.pages, bed.next_free, BED_PAGES);
