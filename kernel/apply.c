@@ -28,7 +28,10 @@
 #include <linux/slab.h>
 #include "data_path.h"
 
-enum { APPLY_POOL = 4 };	/* reserve of a volume [L4]; docs/architecture.md, Memory */
+enum {
+	APPLY_POOL = 4,		/* reserve of a volume [L4]; docs/architecture.md, Memory */
+	ACK_BATCH = 126,	/* in one frame: 2 KiB of memory */
+};
 
 struct evict_item {
 	struct list_head entry;
@@ -52,7 +55,7 @@ struct braid_apply {
 	struct work_struct submit_work;
 	struct work_struct ack_work;
 	struct work_struct evict_work;
-	struct wire_acks *ack_body;	/* ack_work only */
+	struct wire_acks *ack_body;	/* ack_work only; room for ACK_BATCH */
 	u32 instance[NODES_MAX];	/* of the session with each node */
 	u32 nr_active;
 	u64 refused;			/* frames that came when the relation was over */
@@ -149,7 +152,7 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 		acks->ack[acks->nr].error = request->error;
 		list_del(&request->entry);
 		request_free(request);
-		if (++acks->nr == WIRE_ACKS_MAX)
+		if (++acks->nr == ACK_BATCH)
 			break;
 	}
 	spin_unlock_irqrestore(&apply->volume->lock, flags);
@@ -679,7 +682,7 @@ int braid_apply_init(struct braid_volume *volume)
 	INIT_WORK(&apply->submit_work, submit_work);
 	INIT_WORK(&apply->ack_work, ack_work);
 	INIT_WORK(&apply->evict_work, evict_work);
-	apply->ack_body = kzalloc(sizeof(*apply->ack_body), GFP_KERNEL);
+	apply->ack_body = kzalloc(offsetof(struct wire_acks, ack[ACK_BATCH]), GFP_KERNEL);	/* not a whole body */
 	if (!apply->ack_body)
 		goto no_body;
 	apply->requests = mempool_create_kmalloc_pool(APPLY_POOL, sizeof(struct braid_apply_request));

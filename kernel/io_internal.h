@@ -100,7 +100,7 @@ struct braid_io {
 	/* eviction round (io_log.c): IDLE -> flush in flight -> work evicts -> IDLE */
 	struct work_struct round_work;
 	struct timer_list idle_timer;
-	struct wire_evict *evict;	/* round_work only */
+	struct wire_evict *evict;	/* round_work only; room for EVICT_BATCH regions */
 	u64 rounds_begun, rounds_ended;
 	int round_error;		/* of the last that ended */
 	bool round_active;

@@ -344,7 +344,8 @@ int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms)
 
 int braid_io_log_init(struct braid_io *io)
 {
-	io->evict = kzalloc(sizeof(*io->evict), GFP_KERNEL);
+	/* Not a whole body: it has one batch at most. */
+	io->evict = kzalloc(offsetof(struct wire_evict, region[EVICT_BATCH]), GFP_KERNEL);
 	if (!io->evict)
 		return -ENOMEM;
 	INIT_WORK(&io->round_work, round_work);

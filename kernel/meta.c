@@ -92,7 +92,8 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 {
 	struct braid_meta *meta = volume->meta_private;
 	u64 mark_id = volume_mark_id(&volume->core);
-	u32 part, nr = 0;
+	u32 part, nr = 0, *regions;
+	u8 *block;
 
 	meta->log_mark_id = mark_id;
 	for (part = 0; part < volume->core.log.nr_parts; part++) {
@@ -103,8 +104,10 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 		meta->part_sequence[part]++;
 		header = braid_meta_header(volume, ONDISK_ACTLOG, meta->part_sequence[part],
 					   ondisk_actlog_offset(&volume->layout, part, !meta->part_copy[part]));
-		actlog_encode_part(&volume->core.log, part, meta->regions);
-		ondisk_actlog_encode(&header, mark_id, meta->regions, braid_meta_block(&meta->log_batch, nr++));
+		block = braid_meta_block(&meta->log_batch, nr++);
+		regions = (u32 *)(block + ONDISK_ACTLOG_REGIONS);	/* encoded in place */
+		actlog_encode_part(&volume->core.log, part, regions);
+		ondisk_actlog_encode(&header, mark_id, regions, block);
 	}
 }
 

@@ -41,7 +41,7 @@ struct braid_meta_batch {
 struct braid_meta {
 	struct braid_volume *volume;
 	struct mutex maps_lock;		/* maps and superblock: batch, super */
-	struct mutex log_lock;		/* activity log: log_batch, regions, part_* */
+	struct mutex log_lock;		/* activity log: log_batch, part_* */
 
 	u32 super_copy;			/* that counts now */
 	struct ondisk_super super;	/* being written */
@@ -51,7 +51,6 @@ struct braid_meta {
 
 	u64 part_sequence[ACTLOG_PARTS_MAX];
 	u32 part_copy[ACTLOG_PARTS_MAX];	/* that counts now */
-	u32 regions[ACTLOG_PART_REGIONS];
 	u64 log_mark_id;		/* in the transaction under way */
 	struct braid_meta_batch log_batch;	/* a block for each part */
 

@@ -28,7 +28,6 @@ enum {
 	SUPER_RESERVED = 424,	/* zero from here to the chain */
 	SUPER_CHAIN = 512,
 	ACTLOG_WRITTEN = META_HEADER_BYTES,
-	ACTLOG_REGIONS = META_HEADER_BYTES + 8,
 	SUPER_COPY_BYTES = META_BLOCK_BYTES,
 	ACTLOG_OFFSET = 16384,
 	DATA_ALIGNMENT_BYTES = 1 << 20,
@@ -36,7 +35,7 @@ enum {
 };
 
 CORE_STATIC_ASSERT((u32)SUPER_CHAIN + CODEC_CHAIN_BYTES_MAX <= META_BLOCK_BYTES, "the superblock holds a full chain");
-CORE_STATIC_ASSERT(ACTLOG_REGIONS + ACTLOG_PART_REGIONS * 4 == META_BLOCK_BYTES, "a log part fills its block");
+CORE_STATIC_ASSERT(ONDISK_ACTLOG_REGIONS + ACTLOG_PART_REGIONS * 4 == META_BLOCK_BYTES, "a log part fills its block");
 
 const char *ondisk_error_name(enum ondisk_error error)
 {
@@ -392,7 +391,7 @@ int ondisk_super_choose(const u8 *block0, const u8 *block1, struct ondisk_super 
 
 static u32 actlog_block_region(const u8 *block, u32 i)
 {
-	return core_get_le32(block + ACTLOG_REGIONS + i * 4);
+	return core_get_le32(block + ONDISK_ACTLOG_REGIONS + i * 4);
 }
 
 /* Every slot free or a region below @nr_regions? */
@@ -414,8 +413,9 @@ void ondisk_actlog_encode(const struct ondisk_header *header, u64 written_id, co
 	u32 i;
 
 	core_put_le64(block + ACTLOG_WRITTEN, written_id);
+	/* Each to its own place, so they may have been there before. */
 	for (i = 0; i < ACTLOG_PART_REGIONS; i++)
-		core_put_le32(block + ACTLOG_REGIONS + i * 4, regions[i]);
+		core_put_le32(block + ONDISK_ACTLOG_REGIONS + i * 4, regions[i]);
 	seal_block(header, block);
 }
 

@@ -147,8 +147,10 @@ bool ondisk_super_valid(const struct ondisk_super *super);
 
 /*
  * Activity log part: the written mark [G2] and the regions (ACTLOG_NO_REGION = free slot).
- * @written_id: id of the generation that is marked written by this transaction, 0 none.
+ * @written_id: id of the generation that is marked written by this transaction, 0 none. @regions may be memory of its own, or
+ * stand in @block at ONDISK_ACTLOG_REGIONS.
  */
+enum { ONDISK_ACTLOG_REGIONS = META_HEADER_BYTES + 8 };
 void ondisk_actlog_encode(const struct ondisk_header *header, u64 written_id, const u32 *regions, u8 *block);
 enum ondisk_error ondisk_actlog_decode(const struct ondisk_header *expected, const u8 *block, u64 *sequence,
 				       u64 *written_id, u32 *regions);

@@ -108,6 +108,22 @@ static void make_actlog(void)
 	ondisk_actlog_encode(&header, written_id, regions, block);
 }
 
+static void test_actlog_in_place(void **state)
+{
+	u64 aligned[META_BLOCK_BYTES / 8];
+	u8 *other = (u8 *)aligned;
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 100; i++) {
+		make_actlog();
+		memset(other, 0xa5, META_BLOCK_BYTES);
+		memcpy(other + ONDISK_ACTLOG_REGIONS, regions, ACTLOG_PART_REGIONS * sizeof(regions[0]));
+		ondisk_actlog_encode(&header, written_id, (u32 *)(other + ONDISK_ACTLOG_REGIONS), other);
+		assert_memory_equal(other, block, META_BLOCK_BYTES);
+	}
+}
+
 static bool actlog_accepted(const u8 *bytes)
 {
 	u32 got[ACTLOG_PART_REGIONS];
@@ -635,6 +651,7 @@ static void test_random_blocks(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_actlog_in_place),
 		cmocka_unit_test(test_round_trip_of_every_kind),
 		cmocka_unit_test(test_flips_zeroes_and_torn_sectors),
 		cmocka_unit_test(test_wrong_place_volume_replica),
