@@ -42,7 +42,6 @@ struct evict_item {
 struct braid_apply {
 	struct braid_volume *volume;
 	mempool_t *requests;
-	struct bio_set bio_set;
 	struct list_head log_waiters;
 	struct list_head full_waiters;
 	struct list_head early;		/* the relation with their sender is not decided yet */
@@ -63,11 +62,6 @@ struct braid_apply {
 };
 
 /* ---- requests ---- */
-
-struct bio_set *braid_apply_bio_set(struct braid_volume *volume)
-{
-	return &volume->apply->bio_set;
-}
 
 struct braid_apply_request *braid_apply_request_alloc(struct braid_volume *volume, u8 node, unsigned int lane,
 						      const struct wire_header *header, struct braid_buffer *payload)
@@ -224,7 +218,7 @@ static void local_endio(struct bio *bio)
 static struct bio *local_bio(struct braid_apply_request *request, gfp_t gfp)
 {
 	struct braid_volume *volume = request->volume;
-	struct bio_set *set = &volume->apply->bio_set;
+	struct bio_set *set = braid_bio_set(volume);
 
 	if (request->type == WIRE_FLUSH)
 		return braid_local_bio(volume, set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0, local_endio, request, gfp);
@@ -294,7 +288,7 @@ static void read_work(struct work_struct *work)
 
 	if (!request->error) {
 		request->buffer = braid_buffer_alloc(request->io.length_bytes, GFP_NOIO);
-		error = braid_local_wait(volume, &volume->apply->bio_set, REQ_OP_READ, request->buffer, 0,
+		error = braid_local_wait(volume, braid_bio_set(volume), REQ_OP_READ, request->buffer, 0,
 					 request->io.offset_bytes, request->io.length_bytes);
 	}
 	if (error) {
@@ -688,16 +682,12 @@ int braid_apply_init(struct braid_volume *volume)
 	apply->requests = mempool_create_kmalloc_pool(APPLY_POOL, sizeof(struct braid_apply_request));
 	if (!apply->requests)
 		goto no_requests;
-	if (bioset_init(&apply->bio_set, 1, 0, BIOSET_NEED_BVECS))
-		goto no_bio_set;
 	INIT_LIST_HEAD(&apply->early);
 	init_waitqueue_func_entry(&apply->changed, relations_changed);
 	add_wait_queue(&volume->changed, &apply->changed);
 	volume->apply = apply;
 	return 0;
 
-no_bio_set:
-	mempool_destroy(apply->requests);
 no_requests:
 	kfree(apply->ack_body);
 no_body:
@@ -721,7 +711,6 @@ void braid_apply_free(struct braid_volume *volume)
 	cancel_work_sync(&apply->evict_work);
 	list_for_each_entry_safe(item, next, &apply->evictions, entry)
 		kfree(item);
-	bioset_exit(&apply->bio_set);
 	mempool_destroy(apply->requests);
 	kfree(apply->ack_body);
 	kfree(apply);

@@ -89,7 +89,8 @@ void braid_apply_end(struct braid_apply_request *request, bool ack);
 void braid_apply_submit(struct braid_apply_request *request);
 /* Still the session in which the frame came? */
 bool braid_apply_current(const struct braid_apply_request *request);
-struct bio_set *braid_apply_bio_set(struct braid_volume *volume);
+/* io.c: of this volume, for writes, repairs, peers and resync; one bio is in reserve. */
+struct bio_set *braid_bio_set(struct braid_volume *volume);
 
 /* ---- sync_target.c ---- */
 /* DIGESTS and RESYNC_DATA; takes over @payload. 0 or -EPROTO. */

@@ -477,13 +477,19 @@ void braid_volumes_exit_net(struct braid_net *bn)
 
 int braid_devices_init(void)
 {
+	if (braid_memory_init())
+		return -ENOMEM;
 	close_workqueue = alloc_workqueue("braid-close", WQ_UNBOUND, 0);
-	return close_workqueue ? 0 : -ENOMEM;
+	if (close_workqueue)
+		return 0;
+	braid_memory_exit();
+	return -ENOMEM;
 }
 
 void braid_devices_exit(void)
 {
 	rcu_barrier();
 	destroy_workqueue(close_workqueue);
+	braid_memory_exit();
 	ida_destroy(&minors);
 }

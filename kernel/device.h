@@ -82,7 +82,7 @@ struct braid_volume {
 	} overflow;
 	bool engine_running;		/* under lock: steps are made; before braid_engine_start() events only queue */
 	struct volume_actions actions;	/* engine work only */
-	union wire_body *body;		/* engine work only: scratch */
+	union wire_body *body;		/* engine work only: scratch of a step, then of its actions */
 	u64 session[NODES_MAX];		/* number of the session with each node that the core knows as up, 0 none; engine work
 					 * writes it, under lock */
 	atomic_t receivers;		/* dispatch.c: frames being delivered */
@@ -160,6 +160,8 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 
 /* ---- memory.c ---- */
 enum { BRAID_PAGES_AHEAD = 32 };
+int braid_memory_init(void);		/* module */
+void braid_memory_exit(void);		/* after the last volume was freed */
 /* Creates volume->core as well. Process context, sleeps. braid_memory_free() after a failure, too. */
 enum braid_error braid_memory_create(struct braid_volume *volume, const struct ondisk_super *super);
 void braid_memory_free(struct braid_volume *volume);

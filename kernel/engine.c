@@ -446,13 +446,8 @@ int braid_engine_init(struct braid_volume *volume)
 	INIT_LIST_HEAD(&volume->events);
 	INIT_WORK(&volume->engine_work, engine_work);
 	init_waitqueue_head(&volume->changed);
-	volume->body = kzalloc(sizeof(*volume->body), GFP_KERNEL);
-	if (!volume->body)
-		return -ENOMEM;
 	if (queues_create(volume)) {
 		queues_destroy(volume);
-		kfree(volume->body);
-		volume->body = NULL;
 		return -ENOMEM;
 	}
 	return 0;
@@ -489,7 +484,6 @@ void braid_engine_free(struct braid_volume *volume)
 {
 	braid_engine_stop(volume);
 	queues_destroy(volume);
-	kfree(volume->body);
 }
 
 void braid_engine_flush(struct braid_volume *volume)

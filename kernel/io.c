@@ -799,6 +799,11 @@ int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms)
 	return left ? 0 : -ETIMEDOUT;
 }
 
+struct bio_set *braid_bio_set(struct braid_volume *volume)
+{
+	return &volume->io->bio_set;
+}
+
 /* ---- life ---- */
 
 int braid_io_init(struct braid_volume *volume)
@@ -823,8 +828,9 @@ int braid_io_init(struct braid_volume *volume)
 	if (!io->round_requests)
 		goto no_round_requests;
 	/*
-	 * One of each is enough for progress: a bio comes back from the disk by itself. No rescuer: a call of
-	 * braid_io_submit() takes one bio at most, and the block layer hands it on before it makes the next call.
+	 * One of each is enough for progress: a bio comes back from the disk by itself, whoever took it. No rescuer: a call of
+	 * braid_io_submit() takes one bio at most, and the block layer hands it on before it makes the next call; a plug is
+	 * flushed by who waits.
 	 */
 	if (bioset_init(&io->bio_set, 1, 0, BIOSET_NEED_BVECS))
 		goto no_bio_set;

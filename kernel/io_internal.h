@@ -38,7 +38,7 @@ enum request_kind {
 
 enum request_limits {
 	REQUEST_POOL = 4,	/* reserve of a volume [L4]; docs/architecture.md, Memory */
-	REQUEST_HASH_BITS = 8,
+	REQUEST_HASH_BITS = 6,
 	IO_IDLE_MS = 5000,	/* after the last write the activity log is emptied */
 	IO_LATE_TURN_MS = 1000,	/* looks so often whether a peer is late */
 	EVICT_BATCH = 250,
@@ -83,7 +83,7 @@ struct braid_io {
 	struct braid_volume *volume;
 	mempool_t *requests;
 	mempool_t *round_requests;	/* of eviction rounds, which requests with a full log wait for */
-	struct bio_set bio_set;		/* one bio at a time per submitter */
+	struct bio_set bio_set;		/* braid_bio_set() */
 	struct bio_set read_set;	/* clones of reads */
 	struct hlist_head in_flight[1 << REQUEST_HASH_BITS];
 	struct list_head gate_waiters;

@@ -16,6 +16,8 @@ enum {
 	POOL_PAGES_MAX = 10000,		/* 40 MiB of dirty bits in memory; more is FULL entries [D3] */
 };
 
+static struct kmem_cache *greet_cache;	/* kmalloc() would take 4 KiB for each */
+
 static u32 entries_needed(const struct braid_volume *volume)
 {
 	return dirty_entries_needed(volume->core.super.volume_bytes, volume->core.super.granule_bytes);
@@ -33,9 +35,10 @@ static void *array_alloc(size_t nr, size_t bytes)
 static bool page_wanted(const struct braid_volume *volume, u32 nr_ahead)
 {
 	const struct dirty_pool *pool = &volume->memory.pool;
-	u32 nr_slots = volume->memory.nr_slots;
+	u32 nr_entries = entries_needed(volume), nr_slots = volume->memory.nr_slots;
 
-	return pool->nr_pages < min_t(u32, nr_slots * entries_needed(volume), POOL_PAGES_MAX) + nr_slots &&
+	/* The page that each map keeps for itself is all that a map of one entry needs. */
+	return nr_entries > 1 && pool->nr_pages < min_t(u32, nr_slots * nr_entries, POOL_PAGES_MAX) + nr_slots &&
 	       pool->nr_free < volume->core.log.nr_used + nr_ahead;
 }
 
@@ -68,12 +71,13 @@ static int slot_add(struct braid_volume *volume, u32 slot, gfp_t gfp)
 {
 	struct dirty_entry *entries = kvcalloc(entries_needed(volume), sizeof(*entries), gfp);
 	struct dirty_page *page = kmalloc(sizeof(*page), gfp);
-	struct wire_greet *facts = kmalloc(sizeof(*facts), gfp);
+	struct wire_greet *facts = kmem_cache_alloc(greet_cache, gfp);
 
 	if (!entries || !page || !facts) {
 		kvfree(entries);
 		kfree(page);
-		kfree(facts);
+		if (facts)
+			kmem_cache_free(greet_cache, facts);
 		return -ENOMEM;
 	}
 	spin_lock_irq(&volume->lock);
@@ -104,6 +108,17 @@ void braid_memory_slots(struct braid_volume *volume, const struct volume_event *
 
 /* ---- life ---- */
 
+int braid_memory_init(void)
+{
+	greet_cache = kmem_cache_create("braid_greet", sizeof(struct wire_greet), 0, 0, NULL);
+	return greet_cache ? 0 : -ENOMEM;
+}
+
+void braid_memory_exit(void)
+{
+	kmem_cache_destroy(greet_cache);
+}
+
 enum braid_error braid_memory_create(struct braid_volume *volume, const struct ondisk_super *super)
 {
 	u32 nr_entries = dirty_entries_needed(super->volume_bytes, super->granule_bytes);
@@ -115,13 +130,14 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 					   sizeof(*volume->memory.hash));
 	volume->memory.pages = array_alloc(nr_pages_max, sizeof(*volume->memory.pages));
 	volume->memory.next_free = array_alloc(nr_pages_max, sizeof(*volume->memory.next_free));
-	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free)
+	volume->body = kzalloc(sizeof(*volume->body), GFP_KERNEL);
+	if (!volume->memory.slots || !volume->memory.hash || !volume->memory.pages || !volume->memory.next_free || !volume->body)
 		return BRAID_ERROR_MEMORY;
 	dirty_pool_init(&volume->memory.pool, NULL, volume->memory.next_free, 0);
 	volume->memory.pool.more = volume->memory.pages;
 	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
 		    super->volume_bytes);
-	volume_init(&volume->core, super, volume->bn->identity.node_id);
+	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->body->greet);
 	return slots_add(volume, NULL, GFP_KERNEL) ? BRAID_ERROR_MEMORY : BRAID_OK;
 }
 
@@ -133,8 +149,10 @@ void braid_memory_free(struct braid_volume *volume)
 		kfree(volume->memory.pages[i]);
 	for (i = 0; i < REPLICAS_MAX; i++) {
 		kvfree(volume->memory.entries[i]);
-		kfree(volume->memory.facts[i]);
+		if (volume->memory.facts[i])
+			kmem_cache_free(greet_cache, volume->memory.facts[i]);
 	}
+	kfree(volume->body);
 	kvfree(volume->memory.pages);
 	kvfree(volume->memory.next_free);
 	kvfree(volume->memory.hash);

@@ -515,11 +515,6 @@ int braid_sync_init(struct braid_volume *volume)
 
 	if (!sync)
 		return -ENOMEM;
-	/* One is enough for progress: each comes back from the disk by itself. */
-	if (bioset_init(&sync->bio_set, 1, 0, BIOSET_NEED_BVECS)) {
-		kfree(sync);
-		return -ENOMEM;
-	}
 	sync->volume = volume;
 	timer_setup(&sync->timer, ask_again, 0);
 	volume->sync = sync;
@@ -535,7 +530,6 @@ void braid_sync_free(struct braid_volume *volume)
 	for (node = 0; node < NODES_MAX; node++)
 		braid_sync_stop(volume, node);
 	braid_timer_stop(&volume->sync->timer);
-	bioset_exit(&volume->sync->bio_set);
 	kfree(volume->sync);
 	volume->sync = NULL;
 }

@@ -342,7 +342,7 @@ void braid_sync_read_chunks(struct sync_run *run)
 			read_again(chunk);
 			break;
 		}
-		bio = braid_local_bio(volume, &volume->sync->bio_set, REQ_OP_READ, chunk->buffer, chunk->offset_bytes,
+		bio = braid_local_bio(volume, braid_bio_set(volume), REQ_OP_READ, chunk->buffer, chunk->offset_bytes,
 				      chunk->length_bytes, read_endio, chunk, GFP_NOIO);
 		if (bio)
 			submit_bio(bio);

@@ -106,7 +106,6 @@ struct sync_run {
 
 struct braid_sync {
 	struct braid_volume *volume;
-	struct bio_set bio_set;
 	struct sync_run *run[NODES_MAX];	/* under volume->lock */
 	u32 nr_runs;
 	struct resync_governor governor;

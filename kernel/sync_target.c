@@ -61,7 +61,7 @@ static void digests_work(struct work_struct *work)
 	if (!request->error) {
 		request->buffer = braid_buffer_alloc(request->resync.length_bytes, GFP_NOIO);
 		/* An unreadable chunk is not equal: the write that follows makes it good or fails the disk [W7]. */
-		if (braid_local_wait(volume, braid_apply_bio_set(volume), REQ_OP_READ, request->buffer, 0,
+		if (braid_local_wait(volume, braid_bio_set(volume), REQ_OP_READ, request->buffer, 0,
 				     request->resync.offset_bytes, request->resync.length_bytes))
 			answer.pieces = (u32)(~0ull >> (64 - answer.length_bytes / RESYNC_PIECE_BYTES));
 		else
@@ -81,7 +81,7 @@ static int write_run(struct braid_apply_request *request, u32 first, u32 nr, u32
 
 	if (request->flags & WIRE_ZERO_PIECES)
 		return braid_local_zeroes(volume, offset_bytes, nr * RESYNC_PIECE_BYTES, true, false);
-	return braid_local_wait(volume, braid_apply_bio_set(volume), REQ_OP_WRITE, request->buffer, buffer_bytes,
+	return braid_local_wait(volume, braid_bio_set(volume), REQ_OP_WRITE, request->buffer, buffer_bytes,
 				offset_bytes, nr * RESYNC_PIECE_BYTES);
 }
 

@@ -94,6 +94,18 @@ static u32 pool_take(struct dirty_pool *pool)
 	return page;
 }
 
+/* A page for marking. In a map of one entry, nobody else ever wants the reserve. */
+static u32 take_page_to_mark(struct dirty_map *map)
+{
+	u32 page = pool_take(map->pool);
+
+	if (page == DIRTY_NO_PAGE && map->nr_entries == 1) {
+		page = map->reserve_page;
+		map->reserve_page = DIRTY_NO_PAGE;
+	}
+	return page;
+}
+
 static void pool_give(struct dirty_pool *pool, u32 page)
 {
 	pool->next_free[page] = pool->first_free;
@@ -354,7 +366,7 @@ static void entry_mark(struct dirty_map *map, u32 index, u32 from, u32 end)
 	if (entry->state == DIRTY_FULL)
 		return;
 	if (entry->state == DIRTY_CLEAN && end - from < entry_bits(map, index)) {
-		page = pool_take(map->pool);
+		page = take_page_to_mark(map);
 		if (page != DIRTY_NO_PAGE)
 			entry_to_mixed(map, index, page);
 	}
@@ -679,7 +691,7 @@ void dirty_load_page(struct dirty_map *map, u32 index, const u8 *bits)
 
 	if (entry->state != DIRTY_MIXED || entry_has_page(entry))
 		return;
-	page = bits ? pool_take(map->pool) : DIRTY_NO_PAGE;
+	page = bits ? take_page_to_mark(map) : DIRTY_NO_PAGE;
 	if (page == DIRTY_NO_PAGE) {
 		MARK(page_unreadable);
 		entry_to_uniform(map, index, MUTANT(unreadable_page_clean) ? DIRTY_CLEAN : DIRTY_FULL);

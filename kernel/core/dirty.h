@@ -60,7 +60,7 @@ struct dirty_map {
 	u32 granule_shift;	/* log2 of the granule's bytes */
 	u32 nr_entries;		/* pages of the map */
 	u32 nr_unsaved;		/* entries with .unsaved */
-	u32 reserve_page;	/* page kept for dirty_clear(), or DIRTY_NO_PAGE while it is in use */
+	u32 reserve_page;	/* page kept for dirty_clear() (map of one entry: for all), or DIRTY_NO_PAGE while it is in use */
 	struct dirty_entry *entries;	/* nr_entries, memory of the caller */
 	struct dirty_pool *pool;
 };

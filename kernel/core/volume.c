@@ -291,8 +291,8 @@ static void evaluate(struct step *step, struct volume_peer *peer)
 
 	if (!peer->greeted || !peer->my_number)
 		return;
-	volume_fill_greet(volume, peer, &volume->scratch);
-	peer->plan = volume_plan(&volume->scratch, volume->node, peer->facts, peer->node, &peer->verdict);
+	volume_fill_greet(volume, peer, volume->scratch);
+	peer->plan = volume_plan(volume->scratch, volume->node, peer->facts, peer->node, &peer->verdict);
 	peer->judged_number = peer->facts->number;
 	peer->confirmed = false;
 	action = step_send(step, peer, WIRE_VERDICT);
@@ -787,10 +787,11 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 
 /* ---- start ---- */
 
-void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node)
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct wire_greet *scratch)
 {
 	u32 slot;
 
+	volume->scratch = scratch;
 	volume->super = *super;
 	volume->node = node;
 	volume->role = VOLUME_SECONDARY;

@@ -246,16 +246,17 @@ struct volume {
 	u64 resync_clears;	/* granules cleared by proof since attach, for status */
 	bool io_waits;		/* I/O waits at the gate for a generation */
 	u32 slots_short;	/* how often a free slot was not taken because it had no memory; always 0, see volume_slot.c */
-	struct wire_greet scratch;	/* own facts, for volume_plan() */
+	struct wire_greet *scratch;	/* own facts, for volume_plan() */
 };
 
 /*
  * Fresh volume from a decoded superblock. The glue has initialised volume->log. It gives memory to each slot that the
  * superblock names a node for (volume_slot_lacking() without an event), loads index and pages into
  * volume->peer[slot].map, then calls volume_log_found() for each region that the activity log on disk names
- * (or volume_log_lost() when it is unreadable), then saves maps and superblock, empties the log, posts ONLINE.
+ * (or volume_log_lost() when it is unreadable), then saves maps and superblock, empties the log, posts ONLINE. @scratch: memory
+ * of the caller that volume_step() overwrites and leaves, so volumes whose steps never run at the same time may share it.
  */
-void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node);
+void volume_init(struct volume *volume, const struct ondisk_super *super, u8 node, struct wire_greet *scratch);
 /*
  * A slot that has to be given memory before the step of @event, REPLICAS_MAX when there is none (any more). Before each step: the
  * step takes slots only from those that have it, and a replica without a slot is not known here. Without an event: the slots in use.

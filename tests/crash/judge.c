@@ -19,7 +19,7 @@ struct memory {
 	u32 next_free[POOL_PAGES];
 	struct dirty_pool pool;
 	struct dirty_entry entries[REPLICAS_MAX][ENTRIES_MAX];
-	struct wire_greet facts[REPLICAS_MAX];
+	struct wire_greet facts[REPLICAS_MAX], scratch;
 };
 
 void replica_init(struct replica *replica, const struct dmlog *log)
@@ -43,7 +43,7 @@ static void core_create(struct replica *replica)
 	memset(memory->entries, 0, sizeof(memory->entries));
 	dirty_pool_init(&memory->pool, memory->pages, memory->next_free, POOL_PAGES);
 	actlog_init(&memory->volume.log, memory->slots, memory->hash, super->actlog_parts, super->volume_bytes);
-	volume_init(&memory->volume, super, super->node_id);
+	volume_init(&memory->volume, super, super->node_id, &memory->scratch);
 	for (slot = 0; slot < REPLICAS_MAX; slot++)
 		volume_slot_give(&memory->volume, slot, &memory->pool, memory->entries[slot], &memory->facts[slot]);
 }

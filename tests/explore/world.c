@@ -429,7 +429,7 @@ void world_boot(struct world *world, u8 node)
 
 	memset(&n->volume, 0, sizeof(n->volume));
 	dirty_pool_init(&n->pool, n->pages, n->next_free, WORLD_PAGES);
-	volume_init(&n->volume, &n->disk.super, node);
+	volume_init(&n->volume, &n->disk.super, node, &n->scratch);
 	for (slot = 0; slot < REPLICAS_MAX; slot++)
 		volume_slot_give(&n->volume, slot, &n->pool, n->entries[slot], &n->facts[slot]);
 	memcpy(n->split_pair, n->disk.split_pair, sizeof(n->split_pair));

@@ -121,7 +121,7 @@ struct node {
 	struct dirty_page pages[WORLD_PAGES];
 	u32 next_free[WORLD_PAGES];
 	struct dirty_entry entries[REPLICAS_MAX][1];
-	struct wire_greet facts[REPLICAS_MAX];
+	struct wire_greet facts[REPLICAS_MAX], scratch;
 	struct actlog_slot slots[ACTLOG_PART_REGIONS];
 	u32 hash[1024];
 	struct { u32 token; bool maps_first; } saves[WORLD_SAVES_MAX];

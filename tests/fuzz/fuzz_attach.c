@@ -31,7 +31,7 @@ static struct dirty_pool pool;
 static struct dirty_page pages[SLOTS * PAGES + REPLICAS_MAX];
 static u32 next_free[SLOTS * PAGES + REPLICAS_MAX];
 static struct dirty_entry entries[REPLICAS_MAX][PAGES];
-static struct wire_greet facts[REPLICAS_MAX];
+static struct wire_greet facts[REPLICAS_MAX], scratch;
 static struct actlog_slot log_slots[ACTLOG_PART_REGIONS];
 static u32 log_hash[1024], regions[2 * ACTLOG_PART_REGIONS];
 static struct actlog empty_log;	/* stays empty: a crash's regions become dirty bits */
@@ -228,7 +228,7 @@ static void attach(struct claim *claim, bool go_on)
 	memset(&volume, 0, sizeof(volume));
 	dirty_pool_init(&pool, pages, next_free, CORE_ARRAY_SIZE(pages));
 	volume.log = empty_log;
-	volume_init(&volume, &super, super.node_id);
+	volume_init(&volume, &super, super.node_id, &scratch);
 	for (slot = 0; slot < REPLICAS_MAX; slot++)
 		volume_slot_give(&volume, slot, &pool, entries[slot], &facts[slot]);
 	for (slot = 0; slot < SLOTS; slot++) {

@@ -40,7 +40,7 @@ static void load(struct replica *replica, const struct ondisk_super *super, u8 n
 	memset(&replica->volume, 0, sizeof(replica->volume));
 	dirty_pool_init(&replica->pool, pages[node], replica->next_free, REPLICA_PAGES);
 	actlog_init(&replica->volume.log, slots[node], heads[node], 1, super->volume_bytes);
-	volume_init(&replica->volume, super, node);
+	volume_init(&replica->volume, super, node, &replica->scratch);
 	give_slots(replica, NULL);
 }
 

@@ -39,7 +39,7 @@ struct replica {
 	struct dirty_pool pool;
 	u32 next_free[REPLICA_PAGES];
 	struct dirty_entry entries[REPLICAS_MAX];
-	struct wire_greet facts[REPLICAS_MAX];
+	struct wire_greet facts[REPLICAS_MAX], scratch;
 	struct ondisk_super saved;	/* as on disk */
 	u32 nr_saves, save[REPLICA_SAVES];	/* tokens that wait for their answer, in order */
 	bool reset_wanted;

@@ -697,7 +697,7 @@ bool meta_attach(struct world *world, u8 node)
 	dirty_pool_init(&n->pool, n->pages, n->next_free, CORE_ARRAY_SIZE(n->pages));
 	actlog_init(&n->volume.log, n->slots, n->hash, 1, WORLD_VOLUME_BYTES);
 	shrink_log(n, world->knobs.log_slots[node]);
-	volume_init(&n->volume, &super, node);
+	volume_init(&n->volume, &super, node, &n->scratch);
 	meta_give_slots(n, NULL);
 	n->meta.super_copy = (u32)copy;
 	for (slot = 0; slot < REPLICAS_MAX; slot++)

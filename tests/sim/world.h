@@ -218,7 +218,7 @@ struct node {
 	struct dirty_page pages[40];
 	u32 next_free[40];
 	struct dirty_entry entries[REPLICAS_MAX][1];	/* of slots that were given memory, as in the module */
-	struct wire_greet facts[REPLICAS_MAX];
+	struct wire_greet facts[REPLICAS_MAX], scratch;
 	struct actlog_slot slots[ACTLOG_PART_REGIONS];
 	u32 hash[4096];
 	struct disk disk;

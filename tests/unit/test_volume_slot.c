@@ -40,6 +40,7 @@ struct side {
 
 static struct side all, named;
 static struct volume_actions actions;
+static struct wire_greet scratch;
 static u64 random_state;
 
 static u64 draw(void)
@@ -73,7 +74,7 @@ static void start(struct side *side, const struct ondisk_super *super)
 	memset(side, 0, sizeof(*side));
 	dirty_pool_init(&side->pool, side->pages, side->next_free, PAGES);
 	actlog_init(&side->volume.log, side->slots, side->hash, 1, VOLUME_BYTES);
-	volume_init(&side->volume, super, ME);
+	volume_init(&side->volume, super, ME, &scratch);
 }
 
 static void start_both(void)

@@ -37,7 +37,7 @@ static struct {
 	struct dirty_page pages[BED_PAGES];
 	u32 next_free[BED_PAGES];
 	struct dirty_entry entries[REPLICAS_MAX][4];
-	struct wire_greet facts[REPLICAS_MAX];
+	struct wire_greet facts[REPLICAS_MAX], scratch;
 	union wire_body body;
 	u32 number[NODES_MAX];	/* newest greeting of each node */
 	u32 token;		/* of the newest save */
@@ -199,7 +199,7 @@ static inline void bed_attach(const struct chain *chain, u32 replicas)
 	assert_true(dirty_entries_needed(BED_BYTES, GRANULE_BYTES_MIN) <= CORE_ARRAY_SIZE(bed.entries[0]));
 	actlog_init(&volume->log, bed.slots, bed.hash, 1, BED_BYTES);
 	dirty_pool_init(&bed.pool, bed.pages, bed.next_free, BED_PAGES);
-	volume_init(volume, &bed.super, ME);
+	volume_init(volume, &bed.super, ME, &bed.scratch);
 	give_slots(NULL);
 }
 
