@@ -346,6 +346,30 @@ static void test_clearing_never_stops_for_memory(void **state)
 }
 
 /* [D2] A proof says nothing about what was marked since its data was read, be it dirty already. */
+/* A map of one entry needs no page but the one that it keeps for itself. */
+static void test_one_entry_one_page_D3(void **state)
+{
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < 3; i++) {
+		bed_start(&bed, 4096 * GRANULE, GRANULE, 1);
+		assert_int_equal(bed.pool.nr_free, 0);
+		dirty_mark(&bed.map, 5 * GRANULE, GRANULE);
+		assert_int_equal(bed.map.nr_set, 1);
+		dirty_mark_all(&bed.map);
+		dirty_clear(&bed.map, 7 * GRANULE, GRANULE);
+		assert_int_equal(bed.map.nr_set, 4095);
+		dirty_clear_all(&bed.map);
+		assert_int_equal(bed.map.nr_set, 0);
+		dirty_mark(&bed.map, 9 * GRANULE, 2 * GRANULE);
+		dirty_clear(&bed.map, 9 * GRANULE, GRANULE);
+		assert_int_equal(bed.map.nr_set, 1);
+		dirty_release(&bed.map);
+		assert_int_equal(bed.pool.nr_free, 1);
+	}
+}
+
 static void test_a_mark_ends_a_proof(void **state)
 {
 	u64 marks;
@@ -655,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_random_small_pool),
 		cmocka_unit_test(test_clearing_never_stops_for_memory),
 		cmocka_unit_test(test_one_pebibyte),
+		cmocka_unit_test(test_one_entry_one_page_D3),
 		cmocka_unit_test(test_a_mark_ends_a_proof),
 		cmocka_unit_test(test_load_errors),
 		cmocka_unit_test(test_crash_during_save),
