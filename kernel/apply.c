@@ -8,7 +8,7 @@
  *   (log_waiters) -> local disk -> ended: range and log given back -> on io acks list -> acknowledged, freed
  *
  * To the disk: a lane's receive context must not wait for a disk that is out of tags or hangs, since the lane carries the
- * session of all volumes [L1]. A write goes out with BRAID_NOWAIT; what the disk does not take at once, flushes, and
+ * session of all volumes [L1]. A write or flush goes out with BRAID_NOWAIT; what the disk does not take at once, and
  * everything for disks that cannot say "would wait" is on `submits`, from where one work submits it and waits. Zeroes and
  * reads, which sleep anyway, are a work each.
  *
@@ -143,7 +143,8 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 			continue;
 		}
 		acks->ack[acks->nr].request_id = request->id;
-		acks->ack[acks->nr].error = request->error;
+		acks->ack[acks->nr].result = request->error ? WIRE_ACK_FAILED :
+					     request->stable ? WIRE_ACK_STABLE : WIRE_ACK_DONE;
 		list_del(&request->entry);
 		request_free(request);
 		if (++acks->nr == ACK_BATCH)
@@ -151,6 +152,19 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 	}
 	spin_unlock_irqrestore(&apply->volume->lock, flags);
 	return acks->nr != 0;
+}
+
+/* What @node cannot understand is not said. */
+static void fit_acks(struct braid_apply *apply, u8 node)
+{
+	struct wire_acks *acks = apply->ack_body;
+	u32 i;
+
+	if (braid_session_features(apply->volume->bn, node) & WIRE_FEATURE_STABLE)
+		return;
+	for (i = 0; i < acks->nr; i++)
+		if (acks->ack[i].result == WIRE_ACK_STABLE)
+			acks->ack[i].result = WIRE_ACK_DONE;
 }
 
 static void ack_work(struct work_struct *work)
@@ -164,6 +178,7 @@ static void ack_work(struct work_struct *work)
 	while (collect_acks(apply, &node, &lane, &current_session)) {
 		if (!current_session)
 			continue;
+		fit_acks(apply, node);
 		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0,
 					  GFP_NOIO);
 		if (frame)
@@ -181,6 +196,8 @@ static void local_ended(struct braid_apply_request *request, int error)
 		braid_disk_failed(request->volume, "replicated write", error);
 		request->error = true;
 	}
+	request->stable = request->type == WIRE_FLUSH || request->flags & WIRE_FUA ||
+			  !(request->cached || braid_local_cached(request->volume));
 	braid_apply_end(request, true);
 }
 
@@ -220,6 +237,7 @@ static struct bio *local_bio(struct braid_apply_request *request, gfp_t gfp)
 	struct braid_volume *volume = request->volume;
 	struct bio_set *set = braid_bio_set(volume);
 
+	request->cached = braid_local_cached(volume);
 	if (request->type == WIRE_FLUSH)
 		return braid_local_bio(volume, set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0, local_endio, request, gfp);
 	return braid_local_bio(volume, set, REQ_OP_WRITE | (request->flags & WIRE_FUA ? REQ_FUA : 0), request->buffer,
@@ -231,7 +249,7 @@ static bool submit_at_once(struct braid_apply_request *request)
 {
 	struct bio *bio;
 
-	if (request->type == WIRE_FLUSH || !braid_local_nowait(request->volume))
+	if (!braid_local_nowait(request->volume))
 		return false;
 	bio = local_bio(request, GFP_NOWAIT | __GFP_NOWARN);
 	if (!bio)
@@ -271,6 +289,7 @@ static void zeroes_work(struct work_struct *work)
 {
 	struct braid_apply_request *request = container_of(work, struct braid_apply_request, work);
 
+	request->cached = braid_local_cached(request->volume);
 	local_ended(request, braid_local_zeroes(request->volume, request->io.offset_bytes, request->io.length_bytes,
 						request->type == WIRE_DISCARD, request->flags & WIRE_FUA));
 }

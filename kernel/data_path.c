@@ -86,6 +86,13 @@ bool braid_local_nowait(struct braid_volume *volume)
 	return disk && queue_is_mq(bdev_get_queue(disk->bdev)) && bdev_nowait(disk->bdev);
 }
 
+bool braid_local_cached(struct braid_volume *volume)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+
+	return !disk || bdev_write_cache(disk->bdev);
+}
+
 int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes)
 {

@@ -34,6 +34,11 @@ struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, bl
  * with BLK_STS_AGAIN, or with BLK_STS_NOTSUPP when the disk has changed its mind.
  */
 bool braid_local_nowait(struct braid_volume *volume);
+/*
+ * Has the local disk a volatile cache, or is it gone? As the block layer sees it, which would drop a flush for a disk without one.
+ * That can change at any time: what is true before and after a write is true of it.
+ */
+bool braid_local_cached(struct braid_volume *volume);
 /* Writeback throttling makes asynchronous writes wait whatever REQ_NOWAIT says; it lets direct I/O pass. */
 #define BRAID_NOWAIT (REQ_NOWAIT | REQ_SYNC | REQ_IDLE)
 /* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes, wait. 0 or negative errno. */
@@ -76,6 +81,8 @@ struct braid_apply_request {
 	u8 node;
 	u8 lane;
 	bool error;
+	bool cached;			/* the disk had a volatile cache when it took the change */
+	bool stable;			/* done, and on stable storage */
 	bool nowait;			/* on the disk with BRAID_NOWAIT */
 	bool save_first;		/* resync data: dirty maps before it [D1] */
 };

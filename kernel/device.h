@@ -285,7 +285,7 @@ void braid_io_gate(struct braid_volume *volume);			/* VOLUME_DO_GATE */
 void braid_io_missed(struct braid_volume *volume, u8 node);		/* VOLUME_DO_MISSED */
 void braid_io_release(struct braid_volume *volume, u8 node);		/* VOLUME_DO_RELEASE */
 void braid_io_log_committed(struct braid_volume *volume);
-void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed);	/* from WIRE_ACKS */
+void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, u8 result);	/* enum wire_ack_result */
 void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_header *header,
 			const struct wire_io *io, struct braid_buffer *payload);
 /* Session of @node is gone: reads and resync flushes that wait for it are redirected or failed. */

@@ -367,9 +367,9 @@ static void receive_acks(struct braid_net *bn, u8 node, u64 number, const struct
 		if (!volume || !is_in_session(volume, node, number) || id_is_older(ack->request_id, number))
 			continue;
 		if (ack->request_id & BRAID_REQUEST_RESYNC)
-			braid_sync_acks(volume, node, ack->request_id, ack->error);
+			braid_sync_acks(volume, node, ack->request_id, ack->result == WIRE_ACK_FAILED);
 		else
-			braid_io_acks(volume, node, ack->request_id, ack->error);
+			braid_io_acks(volume, node, ack->request_id, ack->result);
 	}
 	if (volume)
 		receiver_end(volume);

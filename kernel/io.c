@@ -67,7 +67,20 @@ static void end_bio(struct bio *bio, bool ok)
 	bio_endio(bio);
 }
 
-void braid_request_succeed(struct braid_request *request)
+static void count_request(struct braid_volume *volume, const struct braid_request *request)
+{
+	if (request->kind == REQUEST_FLUSH) {
+		volume->count.flushes++;
+	} else if (request->kind == REQUEST_READ) {
+		volume->count.reads++;
+		volume->count.read_bytes += request->length_bytes;
+	} else {
+		volume->count.writes++;
+		volume->count.written_bytes += request->length_bytes;
+	}
+}
+
+static void over(struct braid_request *request, bool ok)
 {
 	struct braid_volume *volume = request->volume;
 	struct bio *bio;
@@ -76,31 +89,25 @@ void braid_request_succeed(struct braid_request *request)
 	spin_lock_irqsave(&volume->lock, flags);
 	bio = take_bio(request);
 	braid_range_unlock(&volume->ranges, &request->range);
-	volume->count.reads++;
-	volume->count.read_bytes += request->length_bytes;
+	if (ok)
+		count_request(volume, request);
 	if (request->admitted && !--volume->io->nr_reads)
 		wake_up_all(&volume->changed);
+	if (!ok && !bio && request->kind == REQUEST_FLUSH)
+		braid_io_round_flushed(volume->io, false);
 	spin_unlock_irqrestore(&volume->lock, flags);
-	end_bio(bio, true);
+	end_bio(bio, ok);
 	braid_request_put(request);
+}
+
+void braid_request_succeed(struct braid_request *request)
+{
+	over(request, true);
 }
 
 void braid_request_fail(struct braid_request *request)
 {
-	struct braid_volume *volume = request->volume;
-	struct bio *bio;
-	unsigned long flags;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	bio = take_bio(request);
-	braid_range_unlock(&volume->ranges, &request->range);
-	if (request->admitted && !--volume->io->nr_reads)
-		wake_up_all(&volume->changed);
-	if (!bio && request->kind == REQUEST_FLUSH)
-		braid_io_round_flushed(volume->io, false);
-	spin_unlock_irqrestore(&volume->lock, flags);
-	end_bio(bio, false);
-	braid_request_put(request);
+	over(request, false);
 }
 
 void braid_request_ready(struct braid_request *request)
@@ -152,26 +159,18 @@ struct braid_request *braid_request_find(struct braid_volume *volume, u64 id)
 
 /* ---- the end ---- */
 
-static void count_change(struct braid_volume *volume, const struct braid_request *request)
-{
-	if (request->kind == REQUEST_FLUSH) {
-		volume->count.flushes++;
-	} else {
-		volume->count.writes++;
-		volume->count.written_bytes += request->length_bytes;
-	}
-}
-
 /* Every acknowledgement is in and sending is over. Any context. */
 static void request_ended(struct braid_request *request)
 {
 	struct braid_volume *volume = request->volume;
 	bool ok = request->ok_nodes && !request->doomed;
+	LIST_HEAD(followers);
 	struct bio *bio;
 	unsigned long flags;
 
 	spin_lock_irqsave(&volume->lock, flags);
 	hlist_del_init(&request->by_id);
+	braid_flush_led(request, &followers);
 	braid_regions_put(volume, &request->regions, true);
 	if (request->flushing && ok)
 		actlog_flush_end(&volume->core.log, request->flush_epoch);
@@ -183,10 +182,11 @@ static void request_ended(struct braid_request *request)
 		request->flushing = false;
 		braid_request_ready(request);
 		spin_unlock_irqrestore(&volume->lock, flags);
+		braid_flush_end(&followers, ok);
 		return;
 	}
 	braid_range_unlock(&volume->ranges, &request->range);
-	count_change(volume, request);
+	count_request(volume, request);
 	if (request->felt_ns)
 		braid_sync_io_end(volume, request->felt_ns);
 	if (request->flushing && !request->bio && request->kind == REQUEST_FLUSH)
@@ -195,6 +195,7 @@ static void request_ended(struct braid_request *request)
 		mod_timer(&volume->io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
 	bio = take_bio(request);
 	spin_unlock_irqrestore(&volume->lock, flags);
+	braid_flush_end(&followers, ok);
 	end_bio(bio, ok);
 	braid_request_put(request);
 }
@@ -215,17 +216,17 @@ static void leave_log(struct braid_request *request, u8 node)
 }
 
 /*
- * One acknowledgement without error, or @node is waited for no more. True: the last one; the caller drops the hold after
- * unlocking. Under the lock.
+ * One acknowledgement without error, or @node is waited for no more (VOLUME_ANSWER_NONE). True: the last one; the caller drops
+ * the hold after unlocking. Under the lock.
  */
-static bool acked_locked(struct braid_request *request, u8 node, bool ok)
+static bool acked_locked(struct braid_request *request, u8 node, enum volume_answer answer)
 {
 	if (!volume_waits_for(&request->ack, node))
 		return false;
-	if (ok)
+	if (answer != VOLUME_ANSWER_NONE)
 		request->ok_nodes |= NODE_BIT(node);
 	leave_log(request, node);
-	return volume_acked(&request->volume->core, &request->ack, node);
+	return volume_acked(&request->volume->core, &request->ack, node, answer);
 }
 
 /* The same when the core releases the requests that missed @node, and this node's own. Under the lock. */
@@ -251,6 +252,7 @@ static void end_collected(struct list_head *ending)
 
 void braid_request_local_end(struct braid_request *request, bool failed)
 {
+	enum volume_answer answer = braid_request_local_answer(request, failed);
 	struct braid_volume *volume = request->volume;
 	u8 self = volume->core.node;
 	unsigned long flags;
@@ -261,7 +263,7 @@ void braid_request_local_end(struct braid_request *request, bool failed)
 	spin_lock_irqsave(&volume->lock, flags);
 	/* While others hold the write this node leaves the in-sync set first: braid_io_release() of this node. */
 	if (!failed || !(request->ack.nodes & ~NODE_BIT(self)))
-		last = acked_locked(request, self, !failed);
+		last = acked_locked(request, self, answer);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	if (last)
 		drop_hold(request);
@@ -293,6 +295,7 @@ void braid_request_local_start(struct braid_request *request)
 	struct bio *bio;
 
 	refcount_inc(&request->references);
+	request->cached = braid_local_cached(volume);
 	if (!request->flushing && request->kind != REQUEST_WRITE) {
 		INIT_WORK(&request->work, zeroes_work);
 		queue_work(volume->sleeper_workqueue, &request->work);
@@ -368,6 +371,7 @@ enum admission {
 	ADMISSION_QUEUED,	/* in another place now */
 	ADMISSION_IO_WAITS,	/* the same, and the core has to know */
 	ADMISSION_FAILED,
+	ADMISSION_DONE,		/* a flush with nothing to do */
 };
 
 /* Gate, range, log. Under the lock. */
@@ -382,8 +386,14 @@ static enum admission admit(struct braid_request *request)
 	if (gate == VOLUME_GATE_WAIT)
 		return braid_request_gate(request) ? ADMISSION_IO_WAITS : ADMISSION_QUEUED;
 	request->flushing = request->kind == REQUEST_FLUSH || request->preflush;
+	if (request->flushing && !braid_request_is_internal(request) && volume_flush_is_done(&volume->core)) {
+		request->flushing = false;
+		request->preflush = false;
+		if (request->kind == REQUEST_FLUSH)
+			return ADMISSION_DONE;
+	}
 	if (request->flushing)
-		return ADMITTED;
+		return braid_request_is_internal(request) || braid_flush_lead(request) ? ADMITTED : ADMISSION_QUEUED;
 	if (!request->range.queued &&
 	    !braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes,
 			      braid_request_range_ready))
@@ -411,14 +421,12 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 	const struct generation *tail = lineage_tail(&volume->core.super.chain);
 	bool local;
 
-	memset(&request->ack, 0, sizeof(request->ack));
-	request->ok_nodes = 0;
 	request->log_waiting = false;
 	/* A flush of this node's own is no sign that anybody wrote [G2]. */
 	request->generation_id = tail && !braid_request_is_internal(request) ? tail->id : 0;
 	request->epoch = volume->core.log.epoch;
 	request->flush_epoch = request->flushing ? actlog_flush_begin(&volume->core.log) : 0;
-	volume_begin(&volume->core, &request->ack, request->offset_bytes, request->flushing ? 0 : request->length_bytes);
+	braid_request_into_flight(request);
 	braid_request_insert(request);
 	atomic_set(&request->holds, 2);
 	if (!request->flushing)
@@ -448,11 +456,13 @@ static void change_start(struct braid_request *request)
 			braid_engine_post_simple(volume, VOLUME_EVENT_IO_WAITS, NODE_NONE);
 		else if (admission == ADMISSION_FAILED)
 			braid_request_fail(request);
+		else if (admission == ADMISSION_DONE)
+			braid_request_succeed(request);
 		return;
 	}
 	local = take_off(request, &log_wanted);
-	nodes = request->ack.nodes & ~NODE_BIT(volume->core.node);
-	nobody = !request->ack.nodes;
+	nodes = request->ack.pending & ~NODE_BIT(volume->core.node);
+	nobody = !request->ack.pending;
 	spin_unlock_irqrestore(&volume->lock, flags);
 
 	if (log_wanted)
@@ -460,7 +470,7 @@ static void change_start(struct braid_request *request)
 	send_to_peers(request, nodes);
 	if (local)
 		braid_request_local_start(request);
-	if (nobody)	/* ends with an error: ok_nodes is empty */
+	if (nobody)	/* a flush with nothing to do; or an error, as ok_nodes is empty */
 		drop_hold(request);
 	drop_hold(request);
 }
@@ -524,6 +534,7 @@ static void start_work(struct work_struct *work)
 
 	spin_lock_irqsave(&volume->lock, flags);
 	redirect_reads(volume);
+	braid_flush_next(io);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
@@ -605,8 +616,9 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 
 /* ---- from peers and from the core ---- */
 
-void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool failed)
+void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, u8 result)
 {
+	enum volume_answer answer = result == WIRE_ACK_STABLE ? VOLUME_ANSWER_STABLE : VOLUME_ANSWER_VOLATILE;
 	struct braid_request *request;
 	bool last = false, report = false;
 	unsigned long flags;
@@ -617,9 +629,9 @@ void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, bool fa
 	if (request && request->ack.missed & NODE_BIT(node))
 		request = NULL;
 	if (request && request->kind != REQUEST_READ && node != volume->core.node) {
-		report = failed && volume_waits_for(&request->ack, node);
-		if (!failed)
-			last = acked_locked(request, node, true);
+		report = result == WIRE_ACK_FAILED && volume_waits_for(&request->ack, node);
+		if (result != WIRE_ACK_FAILED)
+			last = acked_locked(request, node, answer);
 	}
 	spin_unlock_irqrestore(&volume->lock, flags);
 	if (report)
@@ -666,7 +678,7 @@ static void give_up(struct braid_request *request, struct list_head *ending)
 	u8 node;
 
 	for (node = 0; node < NODES_MAX; node++)
-		if (acked_locked(request, node, false))
+		if (acked_locked(request, node, VOLUME_ANSWER_NONE))
 			list_add_tail(&request->ending, ending);
 }
 
@@ -769,6 +781,7 @@ void braid_io_fail_all(struct braid_volume *volume)
 	fail_in_flight(volume, &ending, &bios);
 	list_splice_tail_init(&io->gate_waiters, &io->ready);
 	list_splice_tail_init(&io->full_waiters, &io->ready);
+	braid_flush_fail_all(io);
 	queue_work(volume->workqueue, &io->work);
 	wake_up_all(&volume->changed);	/* who waits for an eviction round */
 	spin_unlock_irqrestore(&volume->lock, flags);
@@ -816,6 +829,8 @@ int braid_io_init(struct braid_volume *volume)
 	io->volume = volume;
 	INIT_LIST_HEAD(&io->gate_waiters);
 	INIT_LIST_HEAD(&io->full_waiters);
+	INIT_LIST_HEAD(&io->flush_waiters);
+	INIT_LIST_HEAD(&io->flush_followers);
 	INIT_LIST_HEAD(&io->log_waiters);
 	INIT_LIST_HEAD(&io->ready);
 	INIT_WORK(&io->work, start_work);

@@ -8,6 +8,8 @@
  *   GATE        io->gate_waiters: the core said WAIT; holds nothing; leaves by braid_io_gate()
  *   RANGE       waits in volume->ranges for an overlapping write; leaves by range.ready
  *   FULL        io->full_waiters: no room in the activity log; holds its range; leaves after an eviction round
+ *   FLUSH       io->flush_waiters: a flush that came while another one is in flight; io->flush_followers: one that began with the
+ *               flush in flight, whose end is its own (io_flush.c)
  *   IN_FLIGHT   io->in_flight (hash by id): sent; holds range and log regions; waits for ack.pending. The part on the local
  *               disk may be on io->log_waiters until the log is durable [W3]
  *   ready       io->ready: leaves one of the above, io->work starts it again
@@ -75,6 +77,7 @@ struct braid_request {
 	bool flushing;			/* in flight as a flush */
 	bool doomed;			/* no complete replica is left: ends with an error */
 	bool fua;
+	bool cached;			/* the local disk had a volatile cache when it took the change */
 	bool log_waiting;		/* on io->log_waiters */
 	bool admitted;			/* read: counted in nr_reads */
 };
@@ -89,6 +92,9 @@ struct braid_io {
 	struct list_head gate_waiters;
 	struct list_head full_waiters;
 	struct list_head log_waiters;
+	struct list_head flush_waiters;
+	struct list_head flush_followers;
+	struct braid_request *flush_leader;	/* the user's flush in flight, or NULL */
 	struct list_head ready;
 	struct work_struct work;	/* starts what is on ready */
 	u32 nr_reads;
@@ -130,7 +136,7 @@ void braid_request_start(struct braid_request *request);
 /* Queue for io->work. Under the lock. */
 void braid_request_ready(struct braid_request *request);
 void braid_request_range_ready(struct braid_range *range);
-/* End the user's bio of a request that is in no place any more, and drop it; succeed: reads only. */
+/* End the user's bio of a request that is in no place any more, and drop it. */
 void braid_request_succeed(struct braid_request *request);
 void braid_request_fail(struct braid_request *request);
 /* Wait at the gate: gives back range; true: post IO_WAITS after unlocking. Under the lock. */
@@ -142,6 +148,27 @@ struct braid_request *braid_request_find(struct braid_volume *volume, u64 id);	/
 /* The local part: start it (process context), or its end (any context). */
 void braid_request_local_start(struct braid_request *request);
 void braid_request_local_end(struct braid_request *request, bool failed);
+
+/* io_flush.c */
+/*
+ * Into flight: who has to answer. A flush stands for those as well that have nothing to flush; a write that a flush will follow
+ * becomes FUA. Under the lock.
+ */
+void braid_request_into_flight(struct braid_request *request);
+/*
+ * A flush passed the gate. True: it leads, and goes into flight; false: it waits until the one in flight has ended. Under the
+ * lock.
+ */
+bool braid_flush_lead(struct braid_request *request);
+/* Whoever led is over: collect who shares its end in @followers, for braid_flush_end() after unlocking. Under the lock. */
+void braid_flush_led(struct braid_request *request, struct list_head *followers);
+void braid_flush_end(struct list_head *followers, bool ok);
+/* Nobody leads: the first who waits is ready. Under the lock. */
+void braid_flush_next(struct braid_io *io);
+/* Forced down: whoever waits or follows is ready, and will find io->failing. Under the lock. */
+void braid_flush_fail_all(struct braid_io *io);
+/* Stable: a flush, a FUA write, or a disk that had no volatile cache before and has none now. */
+enum volume_answer braid_request_local_answer(const struct braid_request *request, bool failed);
 
 /* io_read.c */
 void braid_read_start(struct braid_request *request);

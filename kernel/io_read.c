@@ -138,12 +138,15 @@ static void rewrite_endio(struct bio *bio)
 	braid_request_succeed(request);
 }
 
-/* The disk may make it wait, and a lane has more to do than that. */
+/*
+ * The disk may make it wait, and a lane has more to do than that. FUA: the block was stable before, maybe, and a flush that
+ * finds nothing to do would not make it so again.
+ */
 static void rewrite_work(struct work_struct *work)
 {
 	struct braid_request *request = container_of(work, struct braid_request, work);
 	struct braid_volume *volume = request->volume;
-	struct bio *bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE, request->buffer,
+	struct bio *bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | REQ_FUA, request->buffer,
 					  request->offset_bytes, request->length_bytes, rewrite_endio, request,
 					  GFP_NOIO);
 

@@ -129,6 +129,7 @@ struct braid_session {
 	u64 session_id;		/* of this incarnation; 0: none */
 	u64 number;		/* of the incarnation that is or was open last: braid_volumes_session_number() */
 	u32 nr_lanes;
+	u64 features;		/* enum wire_features, of the incarnation that is or was open last */
 	u32 lanes;		/* mask of the lanes that exist */
 	u64 opened_ns;
 	u64 pong_ns;		/* when the newest PONG arrived */

@@ -205,6 +205,19 @@ unsigned int braid_session_data_lane(struct braid_net *bn, u8 node)
 	return lane;
 }
 
+u64 braid_session_features(struct braid_net *bn, u8 node)
+{
+	struct braid_session *session;
+	u64 features = 0;
+
+	rcu_read_lock();
+	session = node < NODES_MAX ? rcu_dereference(bn->session[node]) : NULL;
+	if (session)
+		features = READ_ONCE(session->features);
+	rcu_read_unlock();
+	return features;
+}
+
 bool braid_session_status(struct braid_net *bn, u8 node, struct braid_session_status *status)
 {
 	struct braid_session *session;
@@ -502,6 +515,7 @@ static void open_session(struct braid_session *session)
 
 	spin_lock_irqsave(&session->lock, flags);
 	session->number = number;
+	WRITE_ONCE(session->features, own_lane(session, 0)->auth.features);
 	session->last_error = BRAID_SESSION_NO_ERROR;
 	if (session->opened_ns)
 		session->reconnects++;

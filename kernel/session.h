@@ -73,6 +73,8 @@ int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned in
 /* A data lane for the current CPU; 0 when there is no open session. Same lane for FLUSH and others: order between
  * lanes never matters [W5]. */
 unsigned int braid_session_data_lane(struct braid_net *bn, u8 node);
+/* What both ends of the session, open or last open, understand (enum wire_features); 0: none yet. Any context. */
+u64 braid_session_features(struct braid_net *bn, u8 node);
 /* End the session with a reason (enum wire_bye_reason), then reconnect. Any context. */
 void braid_session_end(struct braid_net *bn, u8 node, u8 reason);
 /* The same, unless the session is another one than that with @number. */

@@ -174,6 +174,7 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	if (volume->streaming & bit) {
 		core_trace(volume->super.volume_id, "peer leaves the stream -> logged regions dirty [D1]");
 		volume->streaming &= ~bit;
+		flush_forget(&volume->flush, bit);
 		if ((volume->role == VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC) && !MUTANT(leaver_log_unmarked))
 			volume_mark_log(volume, peer);
 		step_save(step, false);
@@ -224,6 +225,7 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come */
 	peer->relation = VOLUME_IN_SYNC;
 	volume->streaming |= NODE_BIT(peer->node);
+	flush_forget(&volume->flush, NODE_BIT(peer->node));
 	if (peer->acks_missed)	/* what it missed was in the log, and compared: it holds it now */
 		step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
 	volume_greet_others(volume);

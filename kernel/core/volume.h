@@ -25,6 +25,7 @@
 
 #include "actlog.h"
 #include "dirty.h"
+#include "flush.h"
 #include "lineage.h"
 #include "ondisk.h"
 #include "wire.h"
@@ -214,6 +215,7 @@ struct volume {
 	u32 facts_serial;	/* counts changes of what a greeting says */
 	u64 mark_asked_id;	/* generation that a request waits to see marked written */
 	u32 streaming;		/* peers that get every write and must acknowledge it (IN_SYNC, TARGET, JOINING) */
+	struct flush flush;	/* while primary: whom a flush has to reach */
 	u32 next_token;
 	struct {
 		bool active;
@@ -298,6 +300,15 @@ struct volume_ack {
 	u32 pending;	/* nodes whose acknowledgement is outstanding, this one included while local I/O runs */
 	u32 nodes;	/* all that it went to at submission */
 	u32 missed;	/* of pending: nodes that left the stream since; no answer of theirs counts */
+	u64 flush_generation_id;	/* a user's flush: under which it was submitted; else 0 */
+	u64 flush_since;
+};
+
+/* What is known of a change, or a flush, at one node when it is waited for no more. */
+enum volume_answer {
+	VOLUME_ANSWER_NONE,	/* it failed, or nobody will ask any more */
+	VOLUME_ANSWER_VOLATILE,	/* done, maybe in a volatile cache only */
+	VOLUME_ANSWER_STABLE,	/* done, on stable storage; a flush: all that was done before is */
 };
 
 /*
@@ -305,8 +316,20 @@ struct volume_ack {
  * (@length_bytes > 0) marks what the replicas that do not get it miss [D1]: already complete when this returns.
  */
 void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_bytes, u32 length_bytes);
+/*
+ * The same for a user's flush: ack->nodes are all that it stands for, ack->pending those that have something to flush, maybe none
+ * [W5]. An eviction round reaches all: volume_begin() with length 0.
+ */
+void volume_begin_flush(struct volume *volume, struct volume_ack *ack);
+/* Gate was open: has the flush before a write (PREFLUSH) nothing to do anywhere? True: it counts as done. */
+bool volume_flush_is_done(struct volume *volume);
+/*
+ * A change without FUA is about to be submitted; call for each. True: a flush is expected right after it, so it had better be FUA
+ * on every node (a write; others cannot be).
+ */
+bool volume_expects_flush(struct volume *volume);
 /* One acknowledgement. True when it was the last one: the request ends (volume_end()). */
-bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node);
+bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node, enum volume_answer answer);
 void volume_end(struct volume *volume, const struct volume_ack *ack);
 /* VOLUME_DO_MISSED and VOLUME_DO_RELEASE, for each request in flight; the second is true when the request ends. */
 void volume_missed(struct volume *volume, struct volume_ack *ack, u8 node);

@@ -163,6 +163,7 @@ static void become_primary(struct step *step)
 	}
 	volume->role = VOLUME_PRIMARY;
 	volume->primary = volume->node;
+	flush_forget(&volume->flush, ~0u);
 	epoch_after_all(&volume->log);
 	volume_greet_all(volume);
 	done(step, VOLUME_OK, 0);

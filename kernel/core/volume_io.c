@@ -53,14 +53,17 @@ u8 volume_read_from(const struct volume *volume, u32 failed)
 	return NODE_NONE;
 }
 
+static u32 takers(const struct volume *volume)
+{
+	return volume->streaming | (volume->disk == VOLUME_DISK_OK ? NODE_BIT(volume->node) : 0);
+}
+
 void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_bytes, u32 length_bytes)
 {
 	struct volume_peer *peer;
 
-	ack->pending = volume->streaming;
-	ack->missed = 0;
-	if (volume->disk == VOLUME_DISK_OK)
-		ack->pending |= NODE_BIT(volume->node);
+	memset(ack, 0, sizeof(*ack));
+	ack->pending = takers(volume);
 	ack->nodes = ack->pending;
 	volume->in_flight++;
 	for_each_peer(volume, peer) {
@@ -72,13 +75,57 @@ void volume_begin(struct volume *volume, struct volume_ack *ack, u64 offset_byte
 	}
 }
 
-bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node)
+static u64 tail_id(const struct volume *volume)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	return tail ? tail->id : 0;
+}
+
+void volume_begin_flush(struct volume *volume, struct volume_ack *ack)
+{
+	struct volume_peer *peer;
+
+	memset(ack, 0, sizeof(*ack));
+	ack->nodes = takers(volume);
+	ack->flush_generation_id = tail_id(volume);
+	ack->pending = flush_needed(&volume->flush, ack->flush_generation_id, ack->nodes);
+	ack->flush_since = flush_begin(&volume->flush, ack->flush_generation_id);
+	volume->in_flight++;
+	for_each_peer(volume, peer)
+		if (ack->pending & NODE_BIT(peer->node))
+			peer->acks_pending++;
+}
+
+bool volume_flush_is_done(struct volume *volume)
+{
+	u64 generation_id = tail_id(volume);
+	u32 nodes = takers(volume);
+
+	if (!nodes || flush_needed(&volume->flush, generation_id, nodes))
+		return false;
+	flush_begin(&volume->flush, generation_id);
+	return true;
+}
+
+bool volume_expects_flush(struct volume *volume)
+{
+	return flush_expected(&volume->flush);
+}
+
+bool volume_acked(struct volume *volume, struct volume_ack *ack, u8 node, enum volume_answer answer)
 {
 	struct volume_peer *peer = volume_peer(volume, node);
 
 	if (node >= NODES_MAX || !(ack->pending & NODE_BIT(node))) {
 		MARK(answer_too_late);
 		return false;
+	}
+	if (!(ack->missed & NODE_BIT(node))) {
+		if (!ack->flush_generation_id && answer == VOLUME_ANSWER_VOLATILE)
+			flush_volatile(&volume->flush, node);
+		else if (ack->flush_generation_id && answer == VOLUME_ANSWER_STABLE)
+			flush_ended(&volume->flush, node, ack->flush_generation_id, ack->flush_since);
 	}
 	ack->pending &= ~NODE_BIT(node);
 	if (peer) {
@@ -104,7 +151,7 @@ bool volume_released(struct volume *volume, struct volume_ack *ack, u8 node)
 		MARK(release_spares_newer_write);
 		return false;
 	}
-	return volume_acked(volume, ack, node);
+	return volume_acked(volume, ack, node, VOLUME_ANSWER_NONE);
 }
 
 void volume_end(struct volume *volume, const struct volume_ack *ack)

@@ -233,6 +233,7 @@ static void on_ready(struct step *step, struct volume_peer *peer, u64 generation
 		dirty_clear_all(&peer->map);
 	peer->relation = MUTANT(joins_before_dry) ? VOLUME_JOINING : VOLUME_TARGET;
 	volume->streaming |= NODE_BIT(peer->node);
+	flush_forget(&volume->flush, NODE_BIT(peer->node));
 	step_emit(step, VOLUME_DO_RESYNC_START)->node = peer->node;
 	step_changed(step);
 }

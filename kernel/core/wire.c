@@ -526,7 +526,7 @@ static u32 encode_acks(u8 type, const union wire_body *body, u8 *buffer)
 	core_put_le32(buffer, acks->nr);
 	for (i = 0; i < acks->nr && i < WIRE_ACKS_MAX; i++, b += ACK_BYTES) {
 		core_put_le64(b, acks->ack[i].request_id);
-		b[8] = acks->ack[i].error;
+		b[8] = acks->ack[i].result;
 	}
 	return (u32)(b - buffer);
 }
@@ -544,8 +544,8 @@ static enum wire_error decode_acks(const struct input *in, union wire_body *body
 		return WIRE_BAD_FIELD;
 	for (i = 0; i < acks->nr; i++, b += ACK_BYTES) {
 		acks->ack[i].request_id = core_get_le64(b);
-		acks->ack[i].error = b[8];
-		if (b[8] > 1)
+		acks->ack[i].result = b[8];
+		if (b[8] >= WIRE_ACK_RESULTS)
 			return WIRE_BAD_FIELD;
 	}
 	return WIRE_OK;

@@ -129,6 +129,7 @@ u16 wire_flags_allowed(u8 type);
 enum wire_features {
 	WIRE_FEATURE_CRC32C_FAST = 1 << 0,
 	WIRE_FEATURE_XXH64 = 1 << 1,
+	WIRE_FEATURE_STABLE = 1 << 2,	/* acknowledgements may say WIRE_ACK_STABLE [W5] */
 };
 
 enum wire_checksum {
@@ -153,6 +154,7 @@ struct wire_hello {		/* HELLO and CHALLENGE */
 	u8 nr_lanes;
 	u8 insecure;		/* 1: no secret, written out by the administrator on both ends [N2] */
 };
+
 
 struct wire_proof {
 	u8 mac[MAC_BYTES];
@@ -287,9 +289,16 @@ struct wire_io {		/* WRITE, DISCARD, ZEROES, READ, READ_DATA, FLUSH */
 	u8 error;		/* READ_DATA: 0 or 1 */
 };
 
+enum wire_ack_result {
+	WIRE_ACK_DONE = 0,	/* maybe in a volatile cache only */
+	WIRE_ACK_FAILED,	/* the replica's disk failed it */
+	WIRE_ACK_STABLE,	/* done and on stable storage; a flush: all that was done before is. With WIRE_FEATURE_STABLE */
+	WIRE_ACK_RESULTS,
+};
+
 struct wire_ack {
 	u64 request_id;
-	u8 error;		/* 0 or 1: the replica's disk failed it */
+	u8 result;		/* enum wire_ack_result */
 };
 
 struct wire_acks {

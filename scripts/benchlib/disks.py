@@ -21,6 +21,7 @@ fi
 mkdir $dir
 echo %(mib)d >$dir/size
 echo 1 >$dir/memory_backed
+echo %(cache_mib)d >$dir/cache_size
 echo 1 >$dir/power
 [ -b /dev/%(name)s ]
 """
@@ -53,18 +54,21 @@ dd if=/dev/zero of=%(disk)s bs=1M seek=$((end - length)) count=$length oflag=dir
 
 
 class NullDisks:
-    """Disks in the guests' memory: one written all over for most rows, one of 1 TiB, sparse, for cold writes."""
+    """Disks in the guests' memory: one written all over for most rows, one of 1 TiB, sparse, for cold writes. Without a volatile
+    cache, like a drive with power-loss protection; another one has one, so that flushes have something to do."""
 
     SMALL_MIB = 300
     SPARSE_MIB = 1 << 20
+    CACHE_MIB = 16
+    cached = True
 
     def __init__(self, site):
         self.site = site
 
-    def fresh(self, sparse):
+    def fresh(self, sparse, cached):
         """New disks on both machines. Returns their paths, primary's first."""
         name, mib = ("benchcold", self.SPARSE_MIB) if sparse else ("bench", self.SMALL_MIB)
-        command = NULL_BLK % {"name": name, "mib": mib}
+        command = NULL_BLK % {"name": name, "mib": mib, "cache_mib": self.CACHE_MIB if cached else 0}
         if not sparse:
             command += "dd if=/dev/zero of=/dev/%s bs=1M count=%d oflag=direct status=none" % (name, mib)
         with ThreadPoolExecutor() as pool:
@@ -79,7 +83,10 @@ class NullDisks:
 
 
 class RealDisks:
-    """The disks that the user gave away. Nothing is written unless both are free and hold nothing known."""
+    """The disks that the user gave away. Nothing is written unless both are free and hold nothing known. Their caches are what
+    they are."""
+
+    cached = False
 
     def __init__(self, site, disk, peer_disk, destroy):
         self.site = site
@@ -93,7 +100,7 @@ class RealDisks:
             raise BenchError("all that is on %s here and on %s of %s would be lost: say --destroy if that is meant"
                              % (disk, peer_disk, site.secondary.name))
 
-    def fresh(self, sparse):
+    def fresh(self, sparse, cached):
         for node, path in zip(self.site.both(), self.paths):
             node.must(WIPE_ENDS % {"disk": shlex.quote(path)}, 120)
         return self.paths

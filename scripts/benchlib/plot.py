@@ -9,7 +9,8 @@ from benchlib.result import COLUMNS
 # One chart for rows of one unit and of a like size: file, title, unit, rows.
 GROUPS = (
     ("small-writes", "4 KiB writes", "IOPS",
-     ("randwrite-4k-qd1", "randwrite-4k-qd32", "randwrite-4k-fsync", "write-4k-fsync", "cold-randwrite-4k-qd32")),
+     ("randwrite-4k-qd1", "randwrite-4k-qd32", "randwrite-4k-fsync", "write-4k-fsync", "randwrite-4k-fsync-cache",
+      "cold-randwrite-4k-qd32")),
     ("large-writes", "Large writes", "IOPS", ("write-64k-qd8", "write-1m-qd4")),
     ("reads-alone", "Reads, mixed, and writes while the peer is gone", "IOPS",
      ("randread-4k-qd32", "mixed-4k-qd16", "alone-randwrite-4k-qd1", "alone-randwrite-4k-qd32")),

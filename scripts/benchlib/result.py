@@ -18,7 +18,8 @@ TARGETS = (
     ("write-1m-qd4", "line_rate", 0.95), ("randread-4k-qd32", "raw", 0.97),
     ("alone-randwrite-4k-qd1", "raw", 0.85), ("alone-randwrite-4k-qd32", "raw", 0.85),
     ("cold-randwrite-4k-qd32", "drbd84", 3.0), ("randwrite-4k-fsync", "drbd84", 1.5),
-    ("write-4k-fsync", "drbd84", 1.5), ("resync-full", "line_rate", 0.90), ("pgbench-8", "drbd84", 1.3))
+    ("write-4k-fsync", "drbd84", 1.5), ("randwrite-4k-fsync-cache", "drbd84", 1.5),
+    ("write-4k-fsync-cache", "drbd84", 1.5), ("resync-full", "line_rate", 0.90), ("pgbench-8", "drbd84", 1.3))
 METADATA_PER_1000_MAX = 60
 
 

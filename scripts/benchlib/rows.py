@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from benchlib.nodes import BenchError
 
-NORMAL, ALONE, COLD = "normal", "alone", "cold"
+NORMAL, ALONE, COLD, CACHED = "normal", "alone", "cold", "cached"
 REGION_MIB = 4
 FIO_SLACK_S = 60
 
@@ -46,6 +46,9 @@ ROWS = (
     Fio("randread-4k-qd32", "--rw=randread --bs=4k --iodepth=32"),
     Fio("randwrite-4k-fsync", RANDWRITE + "--iodepth=1 --fsync=1", (4096, SMALL)),
     Fio("write-4k-fsync", "--rw=write --bs=4k --iodepth=1 --fsync=1", (4096, SMALL)),
+    Fio("randwrite-4k-fsync-cache", RANDWRITE + "--iodepth=1 --fsync=1", (4096, SMALL), phase=CACHED),
+    Fio("write-4k-fsync-cache", "--rw=write --bs=4k --iodepth=1 --fsync=1", (4096, SMALL), phase=CACHED),
+    Fio("randwrite-4k-fsync-8-cache", RANDWRITE + "--iodepth=1 --fsync=1 --numjobs=8", (4096, SMALL), phase=CACHED),
     Fio("mixed-4k-qd16", "--rw=randrw --rwmixread=70 --bs=4k --iodepth=16"),
     Other("pgbench-8", "tps"),
     Fio("alone-randwrite-4k-qd1", RANDWRITE + "--iodepth=1", phase=ALONE, same="randwrite-4k-qd1"),

@@ -46,12 +46,13 @@ class Session:
 
     def system_round(self, number, system):
         chosen = [row for row in self.wanted if self.has_meaning(row, system)]
-        phases = [(sparse, some) for sparse, some in (
-            (False, [row for row in chosen if row.phase != rows.COLD]),
-            (True, [row for row in chosen if row.phase == rows.COLD])) if some]
-        for sparse, chosen in phases:
+        phases = [(kind, some) for kind, some in (
+            (rows.NORMAL, [row for row in chosen if row.phase not in (rows.COLD, rows.CACHED)]),
+            (rows.CACHED, [row for row in chosen if row.phase == rows.CACHED]),
+            (rows.COLD, [row for row in chosen if row.phase == rows.COLD])) if some]
+        for kind, chosen in phases:
             try:
-                self.phase(number, system, sparse, chosen)
+                self.phase(number, system, kind, chosen)
             except BenchError as error:
                 for row in chosen:
                     if (row.name, system.name) not in self.rounds[-1]:
@@ -65,10 +66,11 @@ class Session:
                     and chosen is phases[-1][1]):
                 self.take_down(number, system)
 
-    def phase(self, number, system, sparse, chosen):
-        """Set the system up and measure the chosen rows."""
+    def phase(self, number, system, kind, chosen):
+        """Set the system up on disks of that kind and measure the chosen rows."""
         begun = time.monotonic()
-        disks = self.disks.fresh(sparse)
+        sparse = kind == rows.COLD
+        disks = self.disks.fresh(sparse, kind == rows.CACHED)
         system.device = None
         system.set_up(disks, sparse)
         self.say("round %d  %-10s set up in %.1f s" % (number, system.name, time.monotonic() - begun))
@@ -90,9 +92,10 @@ class Session:
         for line in self.site.complaints()[:5]:
             self.say("round %d  %-10s kernel log: %s" % (number, system.name, line))
 
-    @staticmethod
-    def has_meaning(row, system):
+    def has_meaning(self, row, system):
         """Only a mirror can lose its peer and get it back; the raw disk has none to lose."""
+        if row.phase == rows.CACHED and not self.disks.cached:
+            return False
         if row.phase == rows.ALONE:
             return system.mirrors or system.name == "raw"
         return system.mirrors or row.name not in OTHERS

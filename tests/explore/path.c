@@ -171,7 +171,7 @@ static void acked(struct world *world, u8 node, u8 slot, u32 id, u8 from)
 	struct world_write *w = &world->node[node].writes[slot];
 
 	if (w->state > WRITE_GATED && w->id == id && !(w->ack.missed >> from & 1) &&
-	    volume_acked(&world->node[node].volume, &w->ack, from))
+	    volume_acked(&world->node[node].volume, &w->ack, from, VOLUME_ANSWER_VOLATILE))
 		finish(world, node, slot);
 }
 

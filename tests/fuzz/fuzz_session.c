@@ -349,7 +349,7 @@ static void acknowledge(struct replica *replica, u8 bits)
 
 	if (!request->active || request->ack.missed & NODE_BIT(node))
 		return;
-	if (!volume_acked(&replica->volume, &request->ack, node))
+	if (!volume_acked(&replica->volume, &request->ack, node, VOLUME_ANSWER_VOLATILE))
 		return;
 	request->active = false;
 	volume_end(&replica->volume, &request->ack);

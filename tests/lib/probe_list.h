@@ -114,6 +114,11 @@
 	/* the simulator's own data path and metadata, which stand for the module's (tests/sim) */ \
 	X(flush_not_done, "W5", "W6", sim, "the primary answers a flush without flushing its disk") \
 	X(apply_flush_not_done, "W5", "W6", sim, "a secondary answers a flush without flushing its disk") \
+	X(flush_skipped_with_cache, "W5", "W6", sim, "a flush does not go to replicas that said that writes may be in a volatile cache") \
+	X(flush_covers_later, "W5", "W6", test_flush, "a flush counts for writes that ended after it began") \
+	X(settled_in_any_generation, "G2", "W6", test_flush, "a flush of an older generation stands for one under the newest") \
+	X(settled_for_ever, "W5", "W6", test_flush, "what a replica had flushed counts when it comes back, and for the next writer") \
+	X(cache_not_told, "W5", "W6", sim, "replicas with a volatile cache acknowledge writes as stable") \
 	X(fua_ignored, "W5", "W6", sim, "FUA writes stay in the volatile cache") \
 	X(local_write_before_log, "W3", "B10", D1-every-block-damaged, "the primary writes before its region is logged") \
 	X(apply_before_log, "W3", "B10", B10-log-write-fails-there, "a secondary writes before its region is logged") \

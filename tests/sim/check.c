@@ -368,7 +368,7 @@ void check_acked(struct world *world, u8 node, const struct request *request)
 			continue;
 		if (request->stamp > branch->acked[cell])
 			branch->acked[cell] = request->stamp;
-		if (request->fua && request->stamp > branch->firm[cell])
+		if (request->fua_asked && request->stamp > branch->firm[cell])
 			branch->firm[cell] = request->stamp;
 	}
 }

@@ -49,9 +49,16 @@ void fault_choose_knobs(struct world *world, u64 seed)
 	k->splits = percent(&dice, 25);
 	k->replacements = percent(&dice, 25);
 	k->early_timeouts = percent(&dice, 30);
-	world_trace(world, "knobs: log %u latency %u%s%s%s%s%s%s", k->log_slots[0], k->latency_us, k->disk_errors ? " disk-errors" : "",
+	k->through = percent(&dice, 50);
+	k->terse = percent(&dice, 10);
+	if (percent(&dice, 25))
+		k->flush_percent = 40;
+	for (i = 0; i < WORLD_NODES_MAX; i++)
+		world->node[i].disk.through = k->through && percent(&dice, 70);
+	world_trace(world, "knobs: log %u latency %u%s%s%s%s%s%s%s%s", k->log_slots[0], k->latency_us, k->disk_errors ? " disk-errors" : "",
 		    k->meta_errors ? " meta-errors" : "", k->damage ? " damage" : "", k->splits ? " splits" : "",
-		    k->replacements ? " replacements" : "", k->early_timeouts ? " early-timeouts" : "");
+		    k->replacements ? " replacements" : "", k->early_timeouts ? " early-timeouts" : "",
+		    k->through ? " write-through" : "", k->terse ? " terse" : "");
 }
 
 /* ---- commands ---- */
@@ -120,6 +127,7 @@ void fault_replace_disk(struct world *world, u8 node)
 
 	world_trace(world, "%u: gets a new disk", node);
 	world->count_replaced++;
+	n->disk.through = world->knobs.through && world_percent(world, 50);
 	memset(n->disk.platter, 0, sizeof(n->disk.platter));
 	memset(n->disk.cache, 0, sizeof(n->disk.cache));
 	meta_format(world, node, true);
@@ -228,6 +236,16 @@ void fault_workload(struct world *world, u64 chance)
 	else
 		path_submit(world, node, percent(&dice, k->read_percent) ? REQUEST_READ : REQUEST_WRITE, some_cells(&dice),
 			    percent(&dice, 10));
+}
+
+/* An administrator, or the drive's firmware, turns a volatile cache on or off. Turned off it is written back. */
+static void switch_cache(struct world *world, u8 node)
+{
+	struct disk *disk = &world->node[node].disk;
+
+	disk_flush(disk);
+	disk->through = !disk->through;
+	world_trace(world, "%u: volatile cache %s", node, disk->through ? "off" : "on");
 }
 
 /* ---- faults ---- */
@@ -361,7 +379,10 @@ static void fault(struct world *world, struct dice *dice)
 		boot(world, dice, node);
 		break;
 	case 3:
-		disk_fault(world, dice, node);
+		if (world->knobs.through && percent(dice, 30))
+			switch_cache(world, node);
+		else
+			disk_fault(world, dice, node);
 		break;
 	case 4:
 		if (world->knobs.early_timeouts)

@@ -123,7 +123,7 @@ bool path_submit(struct world *world, u8 node, enum request_kind kind, u32 cells
 	r->state = REQUEST_QUEUED;
 	r->kind = kind;
 	r->cells = kind == REQUEST_FLUSH ? 0 : cells;
-	r->fua = fua;
+	r->fua = r->fua_asked = fua;
 	r->read_node = NODE_NONE;
 	if (check_branch(world, node) != NO_BRANCH)
 		memcpy(r->floor, world->branch[check_branch(world, node)].acked, sizeof(r->floor));
@@ -212,16 +212,23 @@ static void finish(struct world *world, u8 node, struct request *r)
 	free_it(r);
 }
 
-static void acked(struct world *world, u8 node, struct request *r, u8 from, bool ok)
+static void acked(struct world *world, u8 node, struct request *r, u8 from, enum volume_answer answer)
 {
-	if (ok && volume_waits_for(&r->ack, from))
+	if (answer != VOLUME_ANSWER_NONE && volume_waits_for(&r->ack, from))
 		r->ok_nodes |= NODE_BIT(from);
-	if (volume_acked(&world->node[node].volume, &r->ack, from))
+	if (volume_acked(&world->node[node].volume, &r->ack, from, answer))
 		finish(world, node, r);
+}
+
+/* What was done here, flush or write: is it on stable storage? */
+static bool is_stable(const struct disk *disk, bool flush, bool fua)
+{
+	return flush || fua || disk->through || MUTANT(cache_not_told);
 }
 
 static void local_end(struct world *world, u8 node, struct request *r, bool failed)
 {
+	bool stable = is_stable(&world->node[node].disk, r->kind == REQUEST_FLUSH, r->fua);
 	u32 others = r->ack.nodes & ~NODE_BIT(node);
 
 	r->state = REQUEST_SENT;
@@ -229,7 +236,7 @@ static void local_end(struct world *world, u8 node, struct request *r, bool fail
 		disk_failed(world, node);
 	/* While others hold the write this node leaves the in-sync set first. */
 	if (!failed || !others || MUTANT(local_error_acked))
-		acked(world, node, r, node, !failed);
+		acked(world, node, r, node, failed ? VOLUME_ANSWER_NONE : stable ? VOLUME_ANSWER_STABLE : VOLUME_ANSWER_VOLATILE);
 }
 
 static void fill_stamps(struct message *message, u32 cells, u32 stamp)
@@ -282,7 +289,13 @@ static void take_off(struct world *world, u8 node, struct request *r)
 		r->flush_epoch = actlog_flush_begin(&v->log);
 	else
 		r->stamp = ++world->next_stamp;
-	volume_begin(v, &r->ack, r->cells ? offset_of(r->cells) : 0, r->cells ? bytes_of(r->cells) : 0);
+	if (r->kind == REQUEST_FLUSH && !r->internal)
+		volume_begin_flush(v, &r->ack);
+	else
+		volume_begin(v, &r->ack, r->cells ? offset_of(r->cells) : 0, r->cells ? bytes_of(r->cells) : 0);
+	if (r->kind == REQUEST_WRITE && !r->fua)
+		r->fua = volume_expects_flush(v);
+	r->ok_nodes = r->ack.nodes & ~r->ack.pending;
 	r->id = ++world->sequence;
 	r->since_us = world->now_us;
 	r->ranged = r->kind == REQUEST_WRITE;
@@ -291,7 +304,7 @@ static void take_off(struct world *world, u8 node, struct request *r)
 		check_attempt(world, node, r->cells, r->stamp);
 	send_request(world, node, r);
 	world_trace(world, "%u: %s %llu cells %x stamp %u to %x", node, r->kind == REQUEST_FLUSH ? "flush" : "write",
-		    (unsigned long long)r->id, r->cells, r->stamp, r->ack.nodes);
+		    (unsigned long long)r->id, r->cells, r->stamp, r->ack.pending);
 	if (volume_waits_for(&r->ack, node))
 		r->state = log_ready(v, r) ? REQUEST_LOCAL : REQUEST_LOGGING;
 	else if (!r->ack.pending)
@@ -413,7 +426,7 @@ static void receive_read_data(struct world *world, u8 from, u8 to, const struct 
 		}
 		for (cell = 0; cell < GROUP_CELLS; cell++)	/* rewritten with what is good */
 			if (r->ranged && n->volume.disk == VOLUME_DISK_OK && m->cells >> (base + cell) & 1) {
-				n->disk.cache[base + cell] = m->stamp[cell];
+				n->disk.cache[base + cell] = n->disk.platter[base + cell] = m->stamp[cell];
 				n->disk.bad &= ~(1u << (base + cell));
 			}
 		if (r->ranged && n->disk.dead)
@@ -434,7 +447,7 @@ static void write_cells(struct disk *disk, u32 cells, const u32 *stamp, bool fua
 			continue;
 		disk->cache[base + i] = stamp[i];
 		disk->bad &= ~(1u << (base + i));
-		if (fua && !MUTANT(fua_ignored))
+		if ((fua && !MUTANT(fua_ignored)) || disk->through)
 			disk->platter[base + i] = stamp[i];
 	}
 }
@@ -490,7 +503,7 @@ void path_gate(struct world *world, u8 node)
 		for (peer = 0; peer < NODES_MAX && r->state >= REQUEST_LOGGING && r->state <= REQUEST_SENT; peer++)
 			if (volume_waits_for(&r->ack, (u8)peer)) {
 				r->ok_nodes = 0;
-				acked(world, node, r, (u8)peer, false);
+				acked(world, node, r, (u8)peer, VOLUME_ANSWER_NONE);
 			}
 	}
 }
@@ -545,7 +558,7 @@ static void acks_arrive(struct world *world, u8 from, u8 to, const struct messag
 		if (r->state < REQUEST_LOGGING || r->state > REQUEST_SENT || r->id != m->id || r->ack.missed >> from & 1)
 			continue;
 		if (!m->failed || MUTANT(peer_error_acked))
-			acked(world, to, r, from, true);
+			acked(world, to, r, from, m->stable ? VOLUME_ANSWER_STABLE : VOLUME_ANSWER_VOLATILE);
 		else if (volume_waits_for(&r->ack, from))
 			world_event_simple(world, to, VOLUME_EVENT_PEER_IO_FAILED, from);
 	}
@@ -606,6 +619,7 @@ static void apply_ends(struct world *world, u8 node, struct apply *a, bool faile
 	ack = world_message(world, MESSAGE_ACK);
 	ack->id = a->id;
 	ack->failed = failed;
+	ack->stable = !failed && !world->knobs.terse && is_stable(&n->disk, a->flush, a->fua);
 	world_send(world, node, a->from, a->lane, ack);
 }
 

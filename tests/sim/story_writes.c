@@ -92,6 +92,93 @@ static void both_lose_power(void)
 	settle();
 }
 
+/* A volatile cache that is turned off is written back. */
+static void switch_cache(u8 node, bool through)
+{
+	disk_flush(&stage.node[node].disk);
+	stage.node[node].disk.through = through;
+}
+
+/* No frame passes to the peer, and the flush is done all the same. */
+static void flush_needs_nobody(void)
+{
+	struct ticket flush;
+
+	hold(0, 1, LANES_DATA, ANY);
+	flush = flush_begins(0);
+	until(over(flush));
+	must(acked(flush));
+	release_all();
+}
+
+static void flush_needs_peer(void)
+{
+	struct ticket flush;
+
+	hold(0, 1, LANES_DATA, ANY);
+	flush = flush_begins(0);
+	throughout(300, !over(flush));
+	release_all();
+	until(acked(flush));
+}
+
+static void caches_come_and_go(void)
+{
+	promote(0);
+	switch_cache(0, true);
+	switch_cache(1, true);
+	write_everything(0);
+	flush_done(0);
+	write_everything(0);
+	flush_needs_nobody();
+	switch_cache(1, false);
+	write_everything(0);
+	flush_needs_peer();
+	flush_needs_nobody();
+	write_everything(0);
+	switch_cache(1, true);		/* too late for what was acknowledged: it is not known here */
+	flush_needs_peer();
+	switch_cache(0, false);
+	switch_cache(1, false);
+	write_done(0, group(choice(WORLD_GROUPS)));
+	flush_done(0);
+	power_cut(0);
+	power_cut(1);
+	boot(0);
+	boot(1);
+	settle();
+	promote(1);
+	write_done(1, group(1));
+	settle();
+}
+
+/* One write, one flush, again and again: the write is FUA, the flush finds nothing to do. Then both lose power. */
+static void write_and_flush_in_turn(void)
+{
+	u32 i;
+
+	promote(0);
+	write_everything(0);
+	for (i = 0; i < 4; i++) {
+		write_done(0, group(choice(WORLD_GROUPS)));
+		flush_done(0);
+	}
+	for (i = 0; i < 4; i++) {
+		write_done(0, group(choice(WORLD_GROUPS)));
+		flush_needs_nobody();
+	}
+	write_done(0, group(0));
+	write_done(0, group(1));
+	flush_needs_peer();
+	power_cut(0);
+	power_cut(1);
+	boot(0);
+	boot(1);
+	settle();
+	promote((u8)choice(2));
+	settle();
+}
+
 static void overlapping_writes(void)
 {
 	struct ticket tickets[6];
@@ -306,6 +393,10 @@ static const struct story stories[] = {
 	  quiet_before_drained, NULL },
 	{ "W6-both-lose-power", 2, "W5 W6 I1", "both lose power and caches at once: what a flush covered is there", both_lose_power,
 	  NULL },
+	{ "W6-caches-come-and-go", 2, "W5 I1", "a flush goes where a cache may hold something, caches are turned on and off meanwhile",
+	  caches_come_and_go, NULL },
+	{ "W6-write-and-flush-in-turn", 2, "W5 I1", "a write before each flush is FUA, the flush needs no peer; then both lose power",
+	  write_and_flush_in_turn, NULL },
 	{ "W6-late-eviction", 3, "W6 I5", "word of an eviction arrives when the region is in use again", late_eviction, NULL },
 	{ "W7-overlapping-writes", 2, "W1 I3", "writes that overlap, on lanes of different speed", overlapping_writes, NULL },
 	{ "W8-secondary-write-error", 2, "W4 D1", "a secondary fails a write: it is out and marked before the write completes",

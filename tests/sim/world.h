@@ -59,7 +59,7 @@ struct message {
 	struct message *next;
 	enum message_kind kind;
 	u8 frame_type;
-	bool failed, fua, last;
+	bool failed, fua, last, stable;
 	union wire_body *body;	/* MESSAGE_FRAME */
 	u64 ready_us;
 	u64 id, epoch, generation_id;
@@ -88,6 +88,7 @@ struct disk {
 	u32 bad;			/* cells that cannot be read until they are written */
 	u64 unreadable;			/* metadata blocks, until they are written */
 	bool dead;			/* every I/O fails */
+	bool through;			/* no volatile cache */
 	u32 meta_fails_in;		/* the n-th metadata write from now fails, 0 none */
 	u8 meta[WORLD_META_BLOCKS][META_BLOCK_BYTES];	/* all writes are FUA */
 };
@@ -167,7 +168,7 @@ enum request_state {
 struct request {
 	enum request_state state;
 	enum request_kind kind;
-	bool fua, internal, ranged;
+	bool fua, fua_asked, internal, ranged;	/* fua: asked, or expected to save a flush */
 	u8 read_node;
 	u32 failed_nodes;
 	u64 id, epoch, flush_epoch, generation_id;
@@ -274,6 +275,8 @@ struct knobs {
 	u32 fault_every;		/* steps between faults */
 	u32 workload_percent, flush_percent, read_percent;
 	bool disk_errors, meta_errors, damage, splits, replacements, early_timeouts;
+	bool through;			/* some disks have no volatile cache, and that changes */
+	bool terse;			/* sessions without WIRE_FEATURE_STABLE */
 };
 
 struct world {

@@ -512,10 +512,10 @@ static void test_answers_too_late_W4(void **state)
 	bed_writing();
 	volume_begin(volume, &ack, 0, 4096);
 	assert_int_equal(ack.pending, EVERYBODY);
-	assert_false(volume_acked(volume, &ack, NODES_MAX));
-	assert_false(volume_acked(volume, &ack, THIRD));
-	assert_false(volume_acked(volume, &ack, ME));
-	assert_false(volume_acked(volume, &ack, ME));			/* twice */
+	assert_false(volume_acked(volume, &ack, NODES_MAX, VOLUME_ANSWER_VOLATILE));
+	assert_false(volume_acked(volume, &ack, THIRD, VOLUME_ANSWER_VOLATILE));
+	assert_false(volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE));
+	assert_false(volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE));			/* twice */
 	assert_int_equal(ack.pending, NODE_BIT(LOW) | NODE_BIT(HIGH));
 	volume_missed(volume, &ack, ME);
 	volume_missed(volume, &ack, THIRD);
@@ -528,7 +528,7 @@ static void test_answers_too_late_W4(void **state)
 	assert_false(volume_released(volume, &ack, LOW));
 	assert_int_equal(peer_of(LOW)->acks_missed, 0);
 	assert_int_equal(peer_of(LOW)->acks_pending, 0);
-	assert_true(volume_acked(volume, &ack, HIGH));
+	assert_true(volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_VOLATILE));
 	volume_end(volume, &ack);
 	assert_int_equal(volume->in_flight, 0);
 }
@@ -540,8 +540,8 @@ static void test_lost_member_holds_writes_until_a_record_W4(void **state)
 	(void)state;
 	bed_writing();
 	volume_begin(volume, &ack, 8192, 4096);
-	assert_false(volume_acked(volume, &ack, ME));
-	assert_false(volume_acked(volume, &ack, LOW));
+	assert_false(volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE));
+	assert_false(volume_acked(volume, &ack, LOW, VOLUME_ANSWER_VOLATILE));
 	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
 	assert_non_null(wanted(VOLUME_DO_MISSED, HIGH));
 	assert_null(wanted(VOLUME_DO_RELEASE, HIGH));
@@ -583,8 +583,8 @@ static void test_member_back_before_the_record_W4(void **state)
 	assert_int_equal(actlog_get(&volume->log, 1, 1), ACTLOG_WAIT);
 	old = volume->super.chain;
 	volume_begin(volume, &flush, 0, 0);
-	assert_false(volume_acked(volume, &flush, ME));
-	assert_false(volume_acked(volume, &flush, LOW));
+	assert_false(volume_acked(volume, &flush, ME, VOLUME_ANSWER_VOLATILE));
+	assert_false(volume_acked(volume, &flush, LOW, VOLUME_ANSWER_VOLATILE));
 	post_node(VOLUME_EVENT_PEER_DOWN, THIRD);
 	volume_missed(volume, &flush, THIRD);
 	post_saved(true);				/* the record without THIRD waits for LOW and HIGH */

@@ -501,8 +501,8 @@ static void test_forget_waits_for_writes_W4(void **state)
 	(void)state;
 	bed_writing();
 	volume_begin(volume, &ack, 0, 4096);
-	volume_acked(volume, &ack, ME);
-	volume_acked(volume, &ack, HIGH);
+	volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE);
+	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_VOLATILE);
 	volume_missed(volume, &ack, LOW);
 	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
 	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);

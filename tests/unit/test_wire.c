@@ -196,7 +196,7 @@ static void random_lists(u8 type, union wire_body *body)
 		body->acks.nr = (u16)random_below(WIRE_ACKS_MAX + 1);
 		for (i = 0; i < body->acks.nr; i++) {
 			body->acks.ack[i].request_id = random_u64();
-			body->acks.ack[i].error = random_u64() & 1;
+			body->acks.ack[i].result = (u8)random_below(WIRE_ACK_RESULTS);
 		}
 	} else {
 		body->evict.volume_id = random_u64() | 1;
@@ -584,7 +584,7 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_DIFFERS, sent.resync.length_bytes = RESYNC_CHUNK_BYTES + 4096);
 	REFUSED(WIRE_DIFFERS, sent.resync.error = 2);
 	REFUSED(WIRE_EVICT, (sent.evict.nr = 1, sent.evict.region[0] = VOLUME_BYTES_MAX / ACTLOG_REGION_BYTES));
-	REFUSED(WIRE_ACKS, (sent.acks.nr = 1, sent.acks.ack[0].error = 2));
+	REFUSED(WIRE_ACKS, (sent.acks.nr = 1, sent.acks.ack[0].result = WIRE_ACK_RESULTS));
 	REFUSED(WIRE_RANGES, (sent.ranges.nr = 1, sent.ranges.range[0].length_bytes = 0));
 	REFUSED(WIRE_RANGES, (sent.ranges.nr = 1, sent.ranges.range[0].start_bytes = 0,
 			      sent.ranges.range[0].length_bytes = VOLUME_BYTES_MAX + 512));
