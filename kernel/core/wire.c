@@ -22,7 +22,7 @@
  *   SYNC_ACCEPT 8 + chain  0 u64 volume, 8 chain
  *   WRITE, DISCARD, ZEROES, FLUSH, READ, READ_DATA
  *                      40  0 u64 volume, 8 u64 offset, 16 u32 length, 20 error, 24 u64 epoch, 32 u64 generation
- *   ACKS       4 + 9 * nr  0 u16 nr, 4 { u64 request, error }
+ *   ACKS       4 + 9 * nr  0 u16 nr, 4 { u64 request, result }
  *   EVICT     24 + 4 * nr  0 u64 volume, 8 u64 epoch, 16 u16 nr, 24 { u32 region }
  *   DIGESTS    40 + 8 * n  0 u64 volume, 8 u64 offset, 16 u32 length, 24 u64 key[2], 40 digest of each piece
  *   DIFFERS, RESYNC_DATA
