@@ -281,7 +281,7 @@ static void chunk_was_read(struct sync_chunk *chunk)
 	bool compare;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	compare = resync_compare_wanted(&run->compare);
+	compare = resync_compare_wanted(&run->compare, chunk->length_bytes);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	chunk->pieces = all_pieces(chunk);
 	if (compare || zero_pieces(chunk->buffer, chunk->pieces))

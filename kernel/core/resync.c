@@ -276,8 +276,10 @@ bool resync_governor_io(struct resync_governor *governor, u64 now_ns, u64 begin_
 
 /* ---- compare or send ---- */
 
-bool resync_compare_wanted(struct resync_compare *compare)
+bool resync_compare_wanted(struct resync_compare *compare, u32 chunk_bytes)
 {
+	if (chunk_bytes <= RESYNC_SEND_BYTES)
+		return false;
 	if (compare->sending && ++compare->nr_sent < RESYNC_SAMPLE_PERIOD)
 		return false;
 	compare->nr_sent = 0;

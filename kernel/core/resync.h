@@ -36,6 +36,7 @@ enum resync_limits {
 
 	RESYNC_DIFFER_RUN = 8,			/* chunks that differ throughout, before comparing ends */
 	RESYNC_SAMPLE_PERIOD = 16,		/* while sending, one chunk of so many is compared */
+	RESYNC_SEND_BYTES = 16 << 10,		/* a chunk of so few is sent: comparing costs as much */
 };
 
 /* Latencies in buckets. */
@@ -101,7 +102,7 @@ struct resync_compare {
 };
 
 /* Is the next chunk to be compared? Counts it. */
-bool resync_compare_wanted(struct resync_compare *compare);
+bool resync_compare_wanted(struct resync_compare *compare, u32 chunk_bytes);
 /* Of @pieces that were compared, @differ did. */
 void resync_compare_result(struct resync_compare *compare, u32 pieces, u32 differ);
 

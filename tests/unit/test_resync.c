@@ -389,28 +389,38 @@ static void test_compare_until_all_differs(void **state)
 
 	(void)state;
 	for (i = 0; i < RESYNC_DIFFER_RUN - 1; i++) {
-		assert_true(resync_compare_wanted(&compare));
+		assert_true(resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES));
 		resync_compare_result(&compare, 32, 32);
 	}
-	assert_true(resync_compare_wanted(&compare));
+	assert_true(resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES));
 	resync_compare_result(&compare, 32, 31);	/* not throughout: from the start again */
 	for (i = 0; i < RESYNC_DIFFER_RUN; i++) {
-		assert_true(resync_compare_wanted(&compare));
+		assert_true(resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES));
 		resync_compare_result(&compare, 1, 1);
 	}
 	for (i = 0; i < 10 * RESYNC_SAMPLE_PERIOD; i++)
-		if (resync_compare_wanted(&compare)) {
+		if (resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES)) {
 			compared++;
 			resync_compare_result(&compare, 32, 24);	/* three quarters: still worth it */
 		}
 	assert_int_equal(compared, 10);
-	while (!resync_compare_wanted(&compare))
+	while (!resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES))
 		;
 	resync_compare_result(&compare, 32, 23);
 	for (i = 0; i < 100; i++) {
-		assert_true(resync_compare_wanted(&compare));
+		assert_true(resync_compare_wanted(&compare, RESYNC_CHUNK_BYTES));
 		resync_compare_result(&compare, 32, 0);
 	}
+}
+
+static void test_small_chunks_are_sent(void **state)
+{
+	struct resync_compare compare = { 0 };
+
+	(void)state;
+	assert_false(resync_compare_wanted(&compare, RESYNC_PIECE_BYTES));
+	assert_false(resync_compare_wanted(&compare, RESYNC_SEND_BYTES));
+	assert_true(resync_compare_wanted(&compare, RESYNC_SEND_BYTES + RESYNC_PIECE_BYTES));
 }
 
 /* ---- proof ---- */
@@ -551,6 +561,7 @@ int main(void)
 		cmocka_unit_test(test_idle_window_is_no_longer_than_it_pays),
 		cmocka_unit_test(test_runs_share),
 		cmocka_unit_test(test_compare_until_all_differs),
+		cmocka_unit_test(test_small_chunks_are_sent),
 		cmocka_unit_test(test_parts_of_granules_are_carried),
 		cmocka_unit_test(test_a_mark_ends_what_is_carried),
 		cmocka_unit_test(test_random_batches),
