@@ -297,6 +297,8 @@ int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms);
 /* One flush on every streaming replica and here, then the activity log is emptied everywhere as far as allowed [W6].
  * Process context, bounded by the failure timeout. Used for demotion and by the idle timer. */
 int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms);
+/* If @node gets this volume's writes: two such rounds, the second of which follows the first one's evictions. Ends in time, or not done. */
+void braid_io_settle(struct braid_volume *volume, u8 node, u32 timeout_ms);
 
 /* ---- apply.c: takes over @payload. 0 or -EPROTO ---- */
 int braid_apply_init(struct braid_volume *volume);

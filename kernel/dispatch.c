@@ -305,6 +305,25 @@ void braid_volumes_session_up(struct braid_net *bn, u8 node, u64 number)
 	mutex_unlock(&dispatch->lock);
 }
 
+void braid_volumes_settle(struct braid_net *bn, u8 node, u32 timeout_ms)
+{
+	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
+	struct braid_volume *volume;
+
+	lockdep_assert_held(&bn->lock);		/* no volume goes down */
+	list_for_each_entry(volume, &bn->volumes, entry) {
+		u64 now = get_jiffies_64();
+
+		if (!time_before64(now, deadline))
+			return;
+		/* A promotion or demotion under way empties the log by itself, or has none. */
+		if (!mutex_trylock(&volume->command_lock))
+			continue;
+		braid_io_settle(volume, node, jiffies_to_msecs(deadline - now));
+		mutex_unlock(&volume->command_lock);
+	}
+}
+
 void braid_volumes_session_down(struct braid_net *bn, u8 node)
 {
 	struct braid_dispatch *dispatch = bn->device_private;

@@ -342,6 +342,26 @@ int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms)
 	return READ_ONCE(io->failing) ? -EIO : READ_ONCE(io->round_error);
 }
 
+void braid_io_settle(struct braid_volume *volume, u8 node, u32 timeout_ms)
+{
+	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
+	u32 rounds;
+
+	for (rounds = 0; rounds < 2; rounds++) {
+		u64 now = get_jiffies_64();
+		unsigned long flags;
+		bool streams;
+
+		spin_lock_irqsave(&volume->lock, flags);
+		streams = volume->core.role == VOLUME_PRIMARY && !volume->core.quiet &&
+			  volume->core.streaming & NODE_BIT(node);
+		spin_unlock_irqrestore(&volume->lock, flags);
+		if (!streams || !time_before64(now, deadline) ||
+		    braid_io_flush_round(volume, jiffies_to_msecs(deadline - now)))
+			return;
+	}
+}
+
 int braid_io_log_init(struct braid_io *io)
 {
 	/* Not a whole body: it has one batch at most. */

@@ -23,6 +23,7 @@ enum {
 	ACCEPTS_PER_RUN = 32,
 	ACCEPT_RETRY_MS = 100,
 	DISCONNECT_WAIT_MS = 5000,
+	SETTLE_WAIT_MS = 1000,
 	LEARN_RETRY_MS = 100,
 };
 
@@ -543,6 +544,7 @@ int braid_peer_disconnect(struct braid_net *bn, u8 node)
 
 	if (!session)
 		return -ENOENT;
+	braid_volumes_settle(bn, node, SETTLE_WAIT_MS);
 	spin_lock_irqsave(&session->lock, flags);
 	session->wanted = false;
 	spin_unlock_irqrestore(&session->lock, flags);

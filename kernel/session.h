@@ -96,6 +96,11 @@ void braid_volumes_session_up(struct braid_net *bn, u8 node, u64 number);
  * queued its PEER_DOWN. */
 void braid_volumes_session_down(struct braid_net *bn, u8 node);
 /*
+ * The session is going to be ended on purpose: volumes that send their writes there take flushed regions out of the logs of both
+ * ends first, since what is still logged then has to be compared later [D1]. As well as it goes within @timeout_ms. bn->lock held.
+ */
+void braid_volumes_settle(struct braid_net *bn, u8 node, u32 timeout_ms);
+/*
  * One checked frame of an open session; lane's work context (process, GFP_NOIO scope). @payload: reference passed to the callee
  * (NULL if none); its crc is set. @body is valid only during the call. Returns 0, or a negative errno: the peer broke the protocol, the
  * session ends with WIRE_BYE_PROTOCOL; -ETIMEDOUT: a volume here is stuck, it ends with WIRE_BYE_STUCK. Frames for
