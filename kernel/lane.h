@@ -4,7 +4,8 @@
  *
  * node.c     listener, accepted connections that are not authenticated yet, configured peers;
  * session.c  one state machine per peer (its head comment says who owns what);
- * lane.c     one TCP connection: socket bytes to frames and back, authentication.
+ * lane.c     one TCP connection: socket bytes to frames and back, authentication;
+ * frame.c    memory of frames, encoding.
  */
 #ifndef BRAID_LANE_H
 #define BRAID_LANE_H
@@ -176,9 +177,13 @@ extern struct workqueue_struct *braid_session_queue;	/* may sleep long: session 
 extern struct workqueue_struct *braid_lane_queue;	/* receive works */
 extern struct workqueue_struct *braid_send_queue;	/* send works */
 
-/* ---- lane.c ---- */
+/* ---- frame.c ---- */
 int braid_frames_init(void);
 void braid_frames_exit(void);
+/* A message of the authentication. NULL when out of memory. Sleeps. */
+struct braid_frame *braid_frame_from_reply(const struct auth_reply *reply);
+
+/* ---- lane.c ---- */
 /* Takes over @socket in any case. NULL when out of memory. Sleeps. The caller then sets auth, then braid_lane_start(). */
 struct braid_lane *braid_lane_alloc(struct braid_net *bn, struct socket *socket, bool initiator);
 /* Options that every socket of ours has. */

@@ -37,7 +37,7 @@ struct braid_frame {
 	u32 payload_bytes;
 	u32 fixed_bytes;
 	u64 volume_id;		/* whose frame it is; 0: WIRE_ACKS, or the session's own */
-	u8 origin;			/* lane.c: where its memory belongs */
+	u8 origin;			/* frame.c: where its memory belongs */
 	u8 encoded_header[WIRE_HEADER_BYTES];	/* when it is sent; fixed[] follows without a gap */
 	u8 fixed[];
 };
