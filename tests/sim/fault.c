@@ -503,6 +503,9 @@ void fault_mend(struct world *world, u64 index, u32 core)
 	careful_promote(world, node);
 	if (!anybody_complete(world) && check_holds_everything(world, node) && percent(&dice, 10))
 		try_promote(world, node, 0, true);
+	/* Who is down may have begun writes that nobody was promised; it does not come back (seed 1795390496486, 3 nodes). */
+	if (check_holds_everything(world, node) && percent(&dice, 5))
+		try_promote(world, node, really_down(world), false);
 	if ((world->knobs.splits || world->knobs.damage) && volume_promote_check(&n->volume, false, really_down(world), &nodes) == VOLUME_OK)
 		try_promote(world, node, really_down(world), false);
 }
