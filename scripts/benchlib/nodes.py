@@ -132,7 +132,7 @@ class LabSite(Site):
         for path in (os.path.join(self.modules, "braid.ko"), self.command):
             if not os.path.exists(path):
                 raise BenchError("%s is missing: make modules KVER=%s command" % (path, release))
-        self.lab.up(guests=2, series=options.kernel, disks="4M", cpus=options.cpus, mem_mib=options.mem,
+        self.lab.up(guests=2, series=options.kernel, disks="4M", cpus=options.cpus, mem_mib=options.mem, plugin=options.plugin,
                     modules=self.modules, deadline_s=150, owner=None if self.keep else os.getpid())
         self.primary = LabNode(self.lab, "alpha", "192.0.2.1")
         self.secondary = LabNode(self.lab, "beta", "192.0.2.2")

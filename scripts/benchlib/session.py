@@ -5,7 +5,7 @@ What fails is null in the result, with its reason; the others go on.
 """
 import time
 
-from benchlib import pgbench, resync, rows
+from benchlib import instructions, pgbench, resync, rows
 from benchlib.nodes import BenchError
 from benchlib.systems import wait_until
 
@@ -115,6 +115,10 @@ class Session:
         self.rounds[-1][row.name, system.name] = found
         self.say("round %d  %-10s %-24s %10.1f %-6s%s" % (
             number, system.name, row.name, found["value"], row.unit, details(found)))
+        if self.options.plugin and isinstance(row, rows.Fio) and row.phase in (rows.NORMAL, rows.CACHED):
+            spent = instructions.profile(self.site, row, system, self.options.runtime, self.options.out)
+            self.say("round %d  %-10s %-24s %10s instructions for each I/O: primary %.0f, secondary %.0f" % (
+                number, system.name, row.name, "", spent["primary"], spent["secondary"]))
         if self.options.perf and system.name == "braid" and isinstance(row, rows.Fio):
             rows.profile(self.site, row, system.device, self.options.runtime, self.options.out)
 

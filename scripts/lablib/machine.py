@@ -140,8 +140,12 @@ def guest_argv(config, name, folder, modules, agent_fd, qmp_fd):
         "lab.repo=%s" % (CMDLINE, name, number, config["release"], modules, repo)
     if config["accel"] == "tcg" and os.uname().machine == "x86_64":
         cmdline += " tsc_early_khz=%d" % host_tsc_khz()
+    plugin = []
+    if config.get("plugin"):    # addresses in its output mean the same in every boot
+        cmdline += " nokaslr"
+        plugin = ["-plugin", "%s,out=%s" % (config["plugin"], os.path.join(folder, "instructions"))]
     share = "local,readonly=on,security_model=none,multidevs=remap"
-    return TIED + BASE + ACCEL[config["accel"]] + [
+    return TIED + BASE + ACCEL[config["accel"]] + plugin + [
         "-name", name, "-m", str(config["mem"]), "-smp", str(config["cpus"]),
         "-kernel", config["vmlinux"], "-initrd", config["initramfs"], "-append", cmdline,
         "-chardev", "file,id=console,append=on,path=" + os.path.join(folder, "console"),

@@ -59,9 +59,9 @@ class Lab:
         return sock is not None
 
     def up(self, guests=2, series="6.12", disks="256M,256M", cpus=1, mem_mib=512,
-           modules=None, deadline_s=daemon.BOOT_DEADLINE_S, owner=None):
+           modules=None, deadline_s=daemon.BOOT_DEADLINE_S, owner=None, plugin=None):
         """Boot a new lab. Returns the boot times as text. With OWNER, a process
-        id, the lab goes down when that process ends."""
+        id, the lab goes down when that process ends. PLUGIN: of the emulator."""
         if os.geteuid() != 0:
             raise LabError("the lab needs root, for its network and for mounting the host")
         if self.alive():
@@ -82,7 +82,7 @@ class Lab:
             "guests": machine.GUESTS[:guests], "series": series, "release": kernel.release,
             "vmlinux": kernel.vmlinux, "initramfs": kernel.initramfs, "disks": kind,
             "sizes": sizes, "cpus": cpus, "mem": mem_mib, "deadline_s": deadline_s,
-            "owner": owner,
+            "owner": owner, "plugin": plugin,
             "modules": os.path.abspath(modules), "accel": machine.probe(kernel)}
         shutil.rmtree(self.dir, ignore_errors=True)
         os.makedirs(self.dir)
