@@ -337,9 +337,9 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 {
 	struct braid_volume *volume = request->volume;
 	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
-	u8 node;
 
-	for (node = 0; node < NODES_MAX; node++) {
+	for (; nodes; nodes &= nodes - 1) {
+		u8 node = __ffs(nodes);
 		struct wire_io io = {
 			.offset_bytes = request->offset_bytes,
 			.length_bytes = request->length_bytes,
@@ -347,8 +347,6 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 			.generation_id = request->generation_id,
 		};
 
-		if (!(nodes & NODE_BIT(node)))
-			continue;
 		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
 		if (braid_send_io(volume, node, frame_type(request),
 				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
