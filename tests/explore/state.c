@@ -22,6 +22,11 @@ struct codec {
 	u8 rank[WORLD_IDS_MAX + 1];	/* saving: id -> rank, 0 none yet */
 	u8 id[WORLD_IDS_MAX + 1];	/* saving: rank -> id */
 	u32 nr_ids;
+	struct {
+		struct ondisk_super *super;
+		u64 *pair;
+	} split[3 * WORLD_NODES_MAX];	/* their ids come when all chains have named theirs */
+	u32 nr_splits;
 };
 
 static void byte(struct codec *c, u8 *value)
@@ -139,6 +144,18 @@ static void met(struct codec *c, struct ondisk_super *s)
 		s->slot_replica[slot] = mask >> slot & 1 ? world_replica_id(s->slot_node[slot]) : 0;
 }
 
+/* A split id does not tell which of its two generations is which: the one that was named first comes first. */
+static void order_pair(const struct codec *c, u64 pair[2])
+{
+	u32 first = c->rank[pair[0]] ? c->rank[pair[0]] : UINT8_MAX, second = c->rank[pair[1]] ? c->rank[pair[1]] : UINT8_MAX;
+	u64 swap = pair[0];
+
+	if (c->load || first <= second)
+		return;
+	pair[0] = pair[1];
+	pair[1] = swap;
+}
+
 static void super(struct codec *c, struct ondisk_super *s, u64 pair[2])
 {
 	FIELD(c, s->flags);
@@ -149,12 +166,26 @@ static void super(struct codec *c, struct ondisk_super *s, u64 pair[2])
 	if (!(s->flags & ONDISK_SPLIT))
 		return;
 	FIELD(c, s->split_peer);
-	generation_id(c, &pair[0]);
-	generation_id(c, &pair[1]);
-	generation_id(c, &s->split_ancestor_id);
 	FIELD(c, s->split_ancestor_number);
-	if (c->load)
-		s->split_id = split_id_of(pair);
+	c->split[c->nr_splits].super = s;
+	c->split[c->nr_splits++].pair = pair;
+}
+
+static void split_ids(struct codec *c)
+{
+	u32 i;
+
+	for (i = 0; i < c->nr_splits; i++) {
+		struct ondisk_super *s = c->split[i].super;
+		u64 *pair = c->split[i].pair;
+
+		order_pair(c, pair);
+		generation_id(c, &pair[0]);
+		generation_id(c, &pair[1]);
+		generation_id(c, &s->split_ancestor_id);
+		if (c->load)
+			s->split_id = split_id_of(pair);
+	}
 }
 
 static void map(struct codec *c, struct node *n, u8 slot)
@@ -636,12 +667,14 @@ static u32 visit(struct world *world, u8 *bytes, bool load)
 	c.at = bytes;
 	c.load = load;
 	c.nr_ids = 0;
+	c.nr_splits = 0;
 	memset(c.rank, 0, sizeof(c.rank));
 	for (i = 0; i < world->nr_nodes; i++) {
 		FIELD(&c, world->node[i].up);
 		durable(&c, &world->node[i]);
 		node(&c, i);
 	}
+	split_ids(&c);
 	for (i = 0; i < world->nr_nodes; i++)
 		if (world->node[i].up) {
 			volume_references(&c, i);
