@@ -129,6 +129,7 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 	struct wire_acks *acks = apply->ack_body;
 	struct braid_apply_request *request, *next;
 	unsigned long flags;
+	u64 features = 0;
 
 	acks->nr = 0;
 	spin_lock_irqsave(&apply->volume->lock, flags);
@@ -139,12 +140,12 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 			*node = request->node;
 			*lane = request->lane;
 			*current_session = current_instance;
+			features = braid_session_features(apply->volume->bn, request->node);
 		} else if (request->node != *node || request->lane != *lane || current_instance != *current_session) {
 			continue;
 		}
 		acks->ack[acks->nr].request_id = request->id;
-		acks->ack[acks->nr].result = request->error ? WIRE_ACK_FAILED :
-					     request->stable ? WIRE_ACK_STABLE : WIRE_ACK_DONE;
+		acks->ack[acks->nr].result = wire_ack_result(features, request->error, request->stable);
 		list_del(&request->entry);
 		request_free(request);
 		if (++acks->nr == ACK_BATCH)
@@ -152,19 +153,6 @@ static bool collect_acks(struct braid_apply *apply, u8 *node, u8 *lane, bool *cu
 	}
 	spin_unlock_irqrestore(&apply->volume->lock, flags);
 	return acks->nr != 0;
-}
-
-/* What @node cannot understand is not said. */
-static void fit_acks(struct braid_apply *apply, u8 node)
-{
-	struct wire_acks *acks = apply->ack_body;
-	u32 i;
-
-	if (braid_session_features(apply->volume->bn, node) & WIRE_FEATURE_STABLE)
-		return;
-	for (i = 0; i < acks->nr; i++)
-		if (acks->ack[i].result == WIRE_ACK_STABLE)
-			acks->ack[i].result = WIRE_ACK_DONE;
 }
 
 static void ack_work(struct work_struct *work)
@@ -178,7 +166,6 @@ static void ack_work(struct work_struct *work)
 	while (collect_acks(apply, &node, &lane, &current_session)) {
 		if (!current_session)
 			continue;
-		fit_acks(apply, node);
 		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0,
 					  GFP_NOIO);
 		if (frame)
@@ -196,8 +183,8 @@ static void local_ended(struct braid_apply_request *request, int error)
 		braid_disk_failed(request->volume, "replicated write", error);
 		request->error = true;
 	}
-	request->stable = request->type == WIRE_FLUSH || request->flags & WIRE_FUA ||
-			  !(request->cached || braid_local_cached(request->volume));
+	request->stable = flush_is_stable(request->type == WIRE_FLUSH, request->flags & WIRE_FUA,
+					  request->cached || braid_local_cached(request->volume));
 	braid_apply_end(request, true);
 }
 

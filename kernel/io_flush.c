@@ -28,9 +28,8 @@ enum volume_answer braid_request_local_answer(const struct braid_request *reques
 {
 	if (failed)
 		return VOLUME_ANSWER_NONE;
-	if (request->flushing || request->fua || !(request->cached || braid_local_cached(request->volume)))
-		return VOLUME_ANSWER_STABLE;
-	return VOLUME_ANSWER_VOLATILE;
+	return flush_is_stable(request->flushing, request->fua, request->cached || braid_local_cached(request->volume)) ?
+	       VOLUME_ANSWER_STABLE : VOLUME_ANSWER_VOLATILE;
 }
 
 /* ---- shared flushes ---- */

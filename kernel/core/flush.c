@@ -40,6 +40,11 @@ void flush_ended(struct flush *flush, u8 node, u64 generation_id, u64 since)
 	flush->settled |= NODE_BIT(node);
 }
 
+bool flush_is_stable(bool is_flush, bool fua, bool volatile_cache)
+{
+	return is_flush || fua || !volatile_cache || MUTANT(cache_not_told);
+}
+
 void flush_volatile(struct flush *flush, u8 node)
 {
 	flush->newest[node] = ++flush->answers;

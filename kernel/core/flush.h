@@ -38,6 +38,11 @@ u32 flush_needed(const struct flush *flush, u64 generation_id, u32 nodes);
 u64 flush_begin(struct flush *flush, u64 generation_id);
 /* It ended well at @node; @since from its flush_begin(). */
 void flush_ended(struct flush *flush, u8 node, u64 generation_id, u64 since);
+/*
+ * Is what a node just did on stable storage: a flush, a change with FUA, or one on a disk that had no volatile cache, neither before nor
+ * after it (@volatile_cache: it had one at either moment)?
+ */
+bool flush_is_stable(bool is_flush, bool fua, bool volatile_cache);
 /* @node acknowledged a change, which may be in a volatile cache. */
 void flush_volatile(struct flush *flush, u8 node);
 /* What @nodes acknowledged is not known any more. */

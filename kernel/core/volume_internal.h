@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the files of the volume's control plane share: volume.c (dispatch, greetings), volume_slot.c (peers), volume_sync.c (the dialogue of a resync), volume_record.c (agreeing on generations),
- * volume_command.c (administrators' commands). Everything under the volume's lock.
+ * What the files of the volume's control plane share: volume.c (dispatch, greetings), volume_slot.c (peers),
+ * volume_sync.c (the dialogue of a resync), volume_record.c (agreeing on generations), volume_command.c (administrators'
+ * commands). Everything under the volume's lock.
  */
 #ifndef BRAID_CORE_VOLUME_INTERNAL_H
 #define BRAID_CORE_VOLUME_INTERNAL_H

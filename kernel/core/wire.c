@@ -814,6 +814,13 @@ enum wire_checksum wire_payload_checksum(u64 features)
 	       WIRE_CHECKSUM_CRC32C;
 }
 
+enum wire_ack_result wire_ack_result(u64 features, bool failed, bool stable)
+{
+	if (failed)
+		return WIRE_ACK_FAILED;
+	return stable && (features & WIRE_FEATURE_STABLE) ? WIRE_ACK_STABLE : WIRE_ACK_DONE;
+}
+
 u32 wire_body_crc(u32 fixed_crc, u32 payload_sum)
 {
 	u8 bytes[4];

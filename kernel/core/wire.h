@@ -155,7 +155,6 @@ struct wire_hello {		/* HELLO and CHALLENGE */
 	u8 insecure;		/* 1: no secret, written out by the administrator on both ends [N2] */
 };
 
-
 struct wire_proof {
 	u8 mac[MAC_BYTES];
 };
@@ -295,6 +294,9 @@ enum wire_ack_result {
 	WIRE_ACK_STABLE,	/* done and on stable storage; a flush: all that was done before is. With WIRE_FEATURE_STABLE */
 	WIRE_ACK_RESULTS,
 };
+
+/* What an acknowledgement says to a peer with these @features: what it cannot understand is not said. */
+enum wire_ack_result wire_ack_result(u64 features, bool failed, bool stable);
 
 struct wire_ack {
 	u64 request_id;

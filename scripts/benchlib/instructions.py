@@ -3,6 +3,7 @@
 the host computes does not matter, and figures of different commits can be compared."""
 import bisect
 import os
+import re
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +15,7 @@ TOP = 100
 WAIT_S = 20
 LEAD_S = 1.5        # before counting begins: the load has to run
 USER_LIMIT = 1 << 47
-COMPLETED = "awk '{ print $1 + $5 }' /sys/block/$(basename $(readlink -f %s))/stat"
+SECTORS = "awk '{ print $3 + $7 }' /sys/block/$(basename $(readlink -f %s))/stat"
 
 
 def build(folder):
@@ -82,6 +83,12 @@ def by_function(before, after, symbols):
     return found
 
 
+def block_bytes(row):
+    """Of one I/O of the row."""
+    number, unit = re.search(r"--bs=(\d+)([km])", row.options).groups()
+    return int(number) << {"k": 10, "m": 20}[unit]
+
+
 def profile(site, row, system, runtime_s, folder):
     """Run the row again and count. Returns {"primary": instructions per I/O, "secondary": ...}; tables go to
     instructions-SYSTEM-ROW-HOST.txt."""
@@ -90,12 +97,13 @@ def profile(site, row, system, runtime_s, folder):
     with ThreadPoolExecutor() as pool:
         load = pool.submit(site.primary.run, fio_command(row, system.device, load_s), load_s + 60)
         time.sleep(LEAD_S)
-        done, before = int(site.primary.must(COMPLETED % system.device)), take(site, "before")
+        done, before = int(site.primary.must(SECTORS % system.device)), take(site, "before")
         time.sleep(runtime_s)
-        done, after = int(site.primary.must(COMPLETED % system.device)) - done, take(site, "after")
+        done, after = int(site.primary.must(SECTORS % system.device)) - done, take(site, "after")
         load.result()
     if not done:
         raise BenchError("nothing was done while instructions were counted")
+    done = done * 512 / block_bytes(row)    # the device may split what is submitted
     totals = {}
     for side, node, first, last, table in zip(("primary", "secondary"), site.both(), before, after, symbols):
         found = by_function(read(first), read(last), table)
@@ -103,7 +111,7 @@ def profile(site, row, system, runtime_s, folder):
         totals[side] = total / done
         path = os.path.join(folder, "instructions-%s-%s-%s.txt" % (system.name, row.name, node.name))
         with open(path, "w") as f:
-            f.write("%d I/Os, %.0f instructions for each\n\n%12s %7s %9s  function\n" % (
+            f.write("%.0f I/Os, %.0f instructions for each\n\n%12s %7s %9s  function\n" % (
                 done, total / done, "per I/O", "share", "calls"))
             for name, (spent, calls) in sorted(found.items(), key=lambda item: -item[1][0])[:TOP]:
                 f.write("%12.0f %6.1f%% %9.2f  %s\n" % (spent / done, 100 * spent / total, calls / done, name))

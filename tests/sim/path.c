@@ -220,15 +220,9 @@ static void acked(struct world *world, u8 node, struct request *r, u8 from, enum
 		finish(world, node, r);
 }
 
-/* What was done here, flush or write: is it on stable storage? */
-static bool is_stable(const struct disk *disk, bool flush, bool fua)
-{
-	return flush || fua || disk->through || MUTANT(cache_not_told);
-}
-
 static void local_end(struct world *world, u8 node, struct request *r, bool failed)
 {
-	bool stable = is_stable(&world->node[node].disk, r->kind == REQUEST_FLUSH, r->fua);
+	bool stable = flush_is_stable(r->kind == REQUEST_FLUSH, r->fua, !world->node[node].disk.through);
 	u32 others = r->ack.nodes & ~NODE_BIT(node);
 
 	r->state = REQUEST_SENT;
@@ -619,7 +613,7 @@ static void apply_ends(struct world *world, u8 node, struct apply *a, bool faile
 	ack = world_message(world, MESSAGE_ACK);
 	ack->id = a->id;
 	ack->failed = failed;
-	ack->stable = !failed && !world->knobs.terse && is_stable(&n->disk, a->flush, a->fua);
+	ack->stable = !failed && !world->knobs.terse && flush_is_stable(a->flush, a->fua, !n->disk.through);
 	world_send(world, node, a->from, a->lane, ack);
 }
 

@@ -108,6 +108,19 @@ static u32 below(u32 limit)
 enum { MODEL_NODES = 4, MODEL_FLUSHES = 3 };
 
 /* What each node acknowledged and could lose, and the flushes under way: how much of that each found acknowledged. */
+static void test_what_is_stable_W5(void **state)
+{
+	u32 bits;
+
+	(void)state;
+	for (bits = 0; bits < 8; bits++)
+		assert_int_equal(flush_is_stable(bits & 1, bits & 2, bits & 4), bits != 4);
+	assert_int_equal(wire_ack_result(WIRE_FEATURE_STABLE, false, true), WIRE_ACK_STABLE);
+	assert_int_equal(wire_ack_result(0, false, true), WIRE_ACK_DONE);
+	assert_int_equal(wire_ack_result(WIRE_FEATURE_STABLE, false, false), WIRE_ACK_DONE);
+	assert_int_equal(wire_ack_result(WIRE_FEATURE_STABLE, true, true), WIRE_ACK_FAILED);
+}
+
 static void test_random(void **state)
 {
 	struct flush flush = { 0 };
@@ -282,6 +295,7 @@ int main(void)
 		cmocka_unit_test(test_answer_after_the_flush_began_W5),
 		cmocka_unit_test(test_each_generation_flushes_G2),
 		cmocka_unit_test(test_a_flush_is_expected),
+		cmocka_unit_test(test_what_is_stable_W5),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_disks_without_cache_W5),
 		cmocka_unit_test(test_answers_that_settle_nothing_W5),
