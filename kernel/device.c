@@ -45,6 +45,7 @@ static void volume_free_work(struct work_struct *work)
 		put_disk(volume->gendisk);
 	braid_memory_free(volume);
 	braid_net_put(volume->bn);
+	free_percpu(volume->passes);
 	vfree(volume);
 	module_put(THIS_MODULE);
 }
@@ -271,6 +272,11 @@ static struct braid_volume *volume_alloc(struct braid_net *bn)
 
 	if (!volume)
 		return NULL;
+	volume->passes = alloc_percpu(struct braid_passes);
+	if (!volume->passes) {
+		vfree(volume);
+		return NULL;
+	}
 	__module_get(THIS_MODULE);
 	refcount_inc(&bn->references);
 	volume->bn = bn;
@@ -479,9 +485,13 @@ int braid_devices_init(void)
 {
 	if (braid_memory_init())
 		return -ENOMEM;
+	if (braid_passes_init())
+		goto no_passes;
 	close_workqueue = alloc_workqueue("braid-close", WQ_UNBOUND, 0);
 	if (close_workqueue)
 		return 0;
+	braid_passes_exit();
+no_passes:
 	braid_memory_exit();
 	return -ENOMEM;
 }
@@ -490,6 +500,7 @@ void braid_devices_exit(void)
 {
 	rcu_barrier();
 	destroy_workqueue(close_workqueue);
+	braid_passes_exit();
 	braid_memory_exit();
 	ida_destroy(&minors);
 }

@@ -57,6 +57,12 @@ struct braid_event {			/* queued for the engine */
 	union wire_body *body;		/* own copy, freed with the event; or NULL */
 };
 
+/* Reads that go straight to the local disk, of one processor (io_pass.c). */
+struct braid_passes {
+	unsigned long begun, ended;
+	u64 reads, read_bytes;		/* that the disk answered */
+};
+
 struct braid_volume {
 	struct kref references;
 	struct list_head entry;		/* bn->volumes */
@@ -127,12 +133,14 @@ struct braid_volume {
 	struct braid_range_tree ranges;	/* of writes and resync chunks; under lock */
 	/* io.c: the primary's requests; all lists under lock */
 	struct braid_io *io;
+	struct braid_passes __percpu *passes;	/* io_pass.c */
+	u32 idle_waiters;		/* under lock: tasks in braid_io_wait_idle() */
 	/* apply.c */
 	struct braid_apply *apply;
 	/* sync.c */
 	struct braid_sync *sync;
 
-	/* counters for status [D6] [C5], under lock */
+	/* counters for status [D6] [C5], under lock; reads without those in passes */
 	struct {
 		u64 writes, reads, flushes, written_bytes, read_bytes;
 		u64 log_commits, super_writes, dirty_page_writes;
@@ -299,6 +307,12 @@ int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms);
 int braid_io_flush_round(struct braid_volume *volume, u32 timeout_ms);
 /* If @node gets this volume's writes: two such rounds, the second of which follows the first one's evictions. Ends in time, or not done. */
 void braid_io_settle(struct braid_volume *volume, u8 node, u32 timeout_ms);
+
+/* ---- io_pass.c ---- */
+int braid_passes_init(void);		/* module */
+void braid_passes_exit(void);
+/* Adds reads that were passed to the local disk to the two. */
+void braid_passes_count(const struct braid_volume *volume, u64 *reads, u64 *read_bytes);
 
 /* ---- apply.c: takes over @payload. 0 or -EPROTO ---- */
 int braid_apply_init(struct braid_volume *volume);

@@ -572,19 +572,30 @@ static bool kind_of(const struct bio *bio, struct braid_request *request)
 	}
 }
 
+/* Of reads and writes the disk limits nothing but the length: a short one is not worth a walk through its pages. */
+static bool needs_split(const struct bio *bio)
+{
+	return (bio_op(bio) != REQ_OP_READ && bio_op(bio) != REQ_OP_WRITE) ||
+	       bio_sectors(bio) > queue_max_sectors(bdev_get_queue(bio->bi_bdev));
+}
+
 void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 {
 	struct braid_request *request;
 
-	bio = bio_split_to_limits(bio);
-	if (!bio)
-		return;
+	if (needs_split(bio)) {
+		bio = bio_split_to_limits(bio);
+		if (!bio)
+			return;
+	}
 	/* The disk's limits keep everything within one frame. */
 	if (READ_ONCE(volume->removing) || READ_ONCE(volume->io->failing) ||
 	    WARN_ON_ONCE(bio->bi_iter.bi_size > IO_BYTES_MAX)) {
 		bio_io_error(bio);
 		return;
 	}
+	if (bio_op(bio) == REQ_OP_READ && braid_read_pass(volume, bio))
+		return;
 	request = braid_request_alloc(volume, volume->io->requests);
 	if (!kind_of(bio, request)) {
 		bio->bi_status = BLK_STS_NOTSUPP;
@@ -796,15 +807,27 @@ static bool io_idle(struct braid_volume *volume)
 	bool idle;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	idle = !volume->core.in_flight && !io->nr_reads && (!io->failing || !atomic_read(&io->nr_requests));
+	idle = !volume->core.in_flight && !io->nr_reads && (!io->failing || !atomic_read(&io->nr_requests)) &&
+	       braid_passes_idle(volume);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	return idle;
 }
 
+static void idle_waiters_add(struct braid_volume *volume, int change)
+{
+	spin_lock_irq(&volume->lock);
+	volume->idle_waiters += change;
+	spin_unlock_irq(&volume->lock);
+	smp_mb();	/* io_pass.c */
+}
+
 int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms)
 {
-	long left = wait_event_killable_timeout(volume->changed, io_idle(volume), msecs_to_jiffies(timeout_ms));
+	long left;
 
+	idle_waiters_add(volume, 1);
+	left = wait_event_killable_timeout(volume->changed, io_idle(volume), msecs_to_jiffies(timeout_ms));
+	idle_waiters_add(volume, -1);
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -ETIMEDOUT;

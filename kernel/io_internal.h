@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The primary's requests, between io.c (changes), io_read.c (reads) and io_log.c (waiting for the log, eviction).
+ * The primary's requests, between io.c (changes), io_read.c (reads; io_pass.c: those that need no request) and io_log.c (waiting for the log, eviction).
  *
  * Places of a request; it is in exactly one:
  *
@@ -172,6 +172,12 @@ enum volume_answer braid_request_local_answer(const struct braid_request *reques
 
 /* io_read.c */
 void braid_read_start(struct braid_request *request);
+
+/* io_pass.c */
+/* A read from the block layer. True: on its way to the local disk. False: nothing happened. From submit_bio only. */
+bool braid_read_pass(struct braid_volume *volume, struct bio *bio);
+/* None is under way; says so for good only where none can begin. */
+bool braid_passes_idle(const struct braid_volume *volume);
 
 /* io_log.c */
 int braid_io_log_init(struct braid_io *io);

@@ -182,6 +182,7 @@ static void copy_counters(struct braid_volume_status *status, const struct braid
 	status->count.flushes = volume->count.flushes;
 	status->count.written_bytes = volume->count.written_bytes;
 	status->count.read_bytes = volume->count.read_bytes;
+	braid_passes_count(volume, &status->count.reads, &status->count.read_bytes);
 	status->count.log_commits = volume->count.log_commits;
 	status->count.super_writes = volume->count.super_writes;
 	status->count.dirty_page_writes = volume->count.dirty_page_writes;

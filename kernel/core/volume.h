@@ -244,6 +244,7 @@ struct volume {
 		u32 token;
 	} command;
 	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */
+	bool reads_here;	/* every read may go to the local disk, unasked: as the last step left it; readable without the lock [W7] */
 	u32 in_flight;		/* writes, discards, flushes admitted and not ended */
 	u64 resync_clears;	/* granules cleared by proof since attach, for status */
 	bool io_waits;		/* I/O waits at the gate for a generation */
@@ -294,6 +295,8 @@ enum volume_gate volume_gate_write(const struct volume *volume);
 enum volume_gate volume_gate_read(const struct volume *volume);
 /* Node to read from: this node, or an in-sync peer, or NODE_NONE. @failed: nodes that failed this read. */
 u8 volume_read_from(const struct volume *volume, u32 failed);
+/* The gate is open and the local disk is the first to be asked. Nothing but volume_step() changes that; it keeps it in reads_here. */
+bool volume_reads_are_local(const struct volume *volume);
 
 /* Fate of one write, discard or flush of the primary. */
 struct volume_ack {

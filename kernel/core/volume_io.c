@@ -55,6 +55,11 @@ u8 volume_read_from(const struct volume *volume, u32 failed)
 	return NODE_NONE;
 }
 
+bool volume_reads_are_local(const struct volume *volume)
+{
+	return volume_gate_read(volume) == VOLUME_GATE_OPEN && volume_read_from(volume, 0) == volume->node;
+}
+
 static u32 takers(const struct volume *volume)
 {
 	return volume->streaming | (volume->disk == VOLUME_DISK_OK ? NODE_BIT(volume->node) : 0);

@@ -361,6 +361,12 @@ static bool try_read(struct world *world, u8 node, struct request *r)
 	u8 from = volume_read_from(v, r->failed_nodes);
 	struct message *message;
 
+	/* Without the lock, as the module does: what the last step left must be what a question would answer [W7]. */
+	if (v->reads_here && !r->failed_nodes) {
+		if (gate != VOLUME_GATE_OPEN || from != node)
+			world_violation(world, "W7", "%u: reads_here is out of date", node);
+		return read_here(world, node, r);
+	}
 	if (gate == VOLUME_GATE_FAIL || (gate == VOLUME_GATE_OPEN && from == NODE_NONE && r->failed_nodes)) {
 		request_fails(world, node, r);
 		return true;
