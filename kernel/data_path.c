@@ -10,22 +10,15 @@ enum actlog_get_result braid_regions_get(struct braid_volume *volume, struct bra
 {
 	u32 first = actlog_region(offset_bytes);
 	u32 last = actlog_region(offset_bytes + length_bytes - 1);
-	enum actlog_get_result result = ACTLOG_READY;
 	struct actlog *log = &volume->core.log;
+	enum actlog_get_result result = actlog_get_regions(log, first, last, epoch);
 	u32 region;
 
 	regions->nr = 0;
-	for (region = first; region <= last; region++) {
-		enum actlog_get_result one = actlog_get(log, region, epoch);
-
-		if (one == ACTLOG_FULL) {
-			braid_regions_put(volume, regions, false);
-			return ACTLOG_FULL;
-		}
-		if (one == ACTLOG_WAIT)
-			result = ACTLOG_WAIT;
+	if (result == ACTLOG_FULL)
+		return result;
+	for (region = first; region <= last; region++)
 		regions->region[regions->nr++] = region;
-	}
 	/* A replica without a disk logs for the sake of eviction only: there is nothing to wait for. */
 	if (result == ACTLOG_WAIT && volume->core.disk != VOLUME_DISK_OK && actlog_commit_begin(log))
 		actlog_commit_end(log, true);

@@ -253,6 +253,45 @@ enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch)
 	return slot->state == ACTLOG_ACTIVE || MUTANT(data_before_log) ? ACTLOG_READY : ACTLOG_WAIT;
 }
 
+/* May every region from @first to @last be taken now? */
+static bool has_room(const struct actlog *log, u32 first, u32 last)
+{
+	u32 free = 0, wanted = 0, idle = 0, region, part;
+
+	for (region = first; region <= last; region++) {
+		u32 index = find_slot(log, region);
+
+		wanted += index == ACTLOG_NO_SLOT;
+		idle += index == ACTLOG_NO_SLOT || !log->slots[index].in_flight;
+	}
+	if (log->busy_limit && idle && log->nr_busy + idle > log->busy_limit) {
+		MARK(log_busy_limit);
+		return false;
+	}
+	for (part = 0; part < log->nr_parts; part++)
+		free += log->part_free[part];
+	if (wanted > free)
+		MARK(log_full);
+	return wanted <= free;
+}
+
+enum actlog_get_result actlog_get_regions(struct actlog *log, u32 first, u32 last, u64 epoch)
+{
+	enum actlog_get_result result = ACTLOG_READY;
+	u32 region;
+
+	if (first == last)
+		return actlog_get(log, first, epoch);
+	if (!has_room(log, first, last)) {
+		log->refused = true;
+		return ACTLOG_FULL;
+	}
+	for (region = first; region <= last; region++)
+		if (actlog_get(log, region, epoch) == ACTLOG_WAIT)
+			result = ACTLOG_WAIT;
+	return result;
+}
+
 bool actlog_is_ready(const struct actlog *log, u32 region)
 {
 	u32 index = find_slot(log, region);

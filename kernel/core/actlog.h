@@ -97,6 +97,11 @@ static inline u32 actlog_region(u64 offset_bytes)
  * busy_limit regions are in use: a peer with a smaller log could not take them all, and none of them could be evicted.
  */
 enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch);
+/*
+ * The same for every region of a write, @first to @last (at most two): all or none. FULL leaves no trace of the attempt but the
+ * wish to evict: neither a slot nor a stamp, which would keep regions from leaving that the next attempt has to wait for.
+ */
+enum actlog_get_result actlog_get_regions(struct actlog *log, u32 first, u32 last, u64 epoch);
 /* Is @region durable now (ACTIVE)? For those that got ACTLOG_WAIT. */
 bool actlog_is_ready(const struct actlog *log, u32 region);
 /* Drop the reference when the write ended (acknowledged or failed); stamps max(stamp, log->epoch) when @stamp. */

@@ -241,6 +241,46 @@ static void test_full_and_evict_wanted(void **state)
 	assert_int_equal(actlog_get(&log_, 4711, 1), ACTLOG_WAIT);
 }
 
+/*
+ * [D6] A write across two regions takes both or leaves no trace: no slot, no stamp. Else those who try again and again keep each
+ * other's regions in the log, and no flush is ever late enough to evict them.
+ */
+static void test_two_regions_or_no_trace(void **state)
+{
+	u32 i, last;
+
+	(void)state;
+	log_start(1, 1ull << 50);
+	last = log_.nr_slots - 1;
+	for (i = 0; i < last; i++)
+		actlog_get(&log_, i, 1);
+	assert_int_equal(actlog_get_regions(&log_, 5000, 5001, 1), ACTLOG_FULL);
+	assert_int_equal(log_.nr_used, last);
+	assert_true(log_.refused);
+	assert_int_equal(actlog_get_regions(&log_, last - 1, last, 1), ACTLOG_WAIT);
+	commit_ok();
+	assert_int_equal(actlog_get_regions(&log_, last - 1, last, 1), ACTLOG_READY);
+	for (i = 0; i <= last; i++)
+		actlog_put(&log_, i, true);
+	for (i = 0; i < 2; i++)
+		actlog_put(&log_, last - 1, true);
+	actlog_put(&log_, last, true);
+	assert_int_equal(log_.nr_busy, 0);
+	actlog_flush_end(&log_, actlog_flush_begin(&log_));
+	assert_int_equal(actlog_get_regions(&log_, last, last + 1, log_.epoch), ACTLOG_FULL);
+	assert_int_equal(log_.nr_busy, 0);
+	assert_true(actlog_evict(&log_, last, log_.stable_epoch));
+
+	/* The limit of regions in use: one is, another one may be, two may not. */
+	assert_int_equal(actlog_get(&log_, 0, log_.epoch), ACTLOG_READY);
+	log_.busy_limit = 2;
+	assert_int_equal(actlog_get_regions(&log_, 1, 2, log_.epoch), ACTLOG_FULL);
+	assert_true(actlog_evict(&log_, 1, log_.stable_epoch));
+	assert_int_equal(actlog_get_regions(&log_, 0, 1, log_.epoch), ACTLOG_WAIT);
+	assert_int_equal(actlog_get_regions(&log_, 0, 1, log_.epoch), ACTLOG_WAIT);
+	assert_int_equal(log_.nr_busy, 2);
+}
+
 static void test_clear_empties_the_disk(void **state)
 {
 	u32 regions[ACTLOG_PART_REGIONS];
@@ -423,6 +463,7 @@ int main(void)
 		cmocka_unit_test(test_flush_epochs),
 		cmocka_unit_test(test_epoch_follows_the_writer),
 		cmocka_unit_test(test_full_and_evict_wanted),
+		cmocka_unit_test(test_two_regions_or_no_trace),
 		cmocka_unit_test(test_clear_empties_the_disk),
 		cmocka_unit_test(test_random),
 	};
