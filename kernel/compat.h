@@ -149,36 +149,31 @@ static inline struct gendisk *braid_gendisk_alloc(const struct braid_disk_limits
 /* ---- zero-copy send: MSG_SPLICE_PAGES since 6.5, sendpage before ---- */
 
 /*
- * Send @length_bytes of @vec (@nr_vecs, whole, one after another, starting @skip_bytes into the first) without copying.
+ * Send @vec (@nr_vecs, @length_bytes in all) without copying.
  * @flags: MSG_DONTWAIT, MSG_MORE, MSG_NOSIGNAL. Bytes sent (may be fewer), or a negative errno when none was. The pages
  * must be sendpage_ok() and stay unchanged until the socket drops its references. May sleep without MSG_DONTWAIT.
  */
 static inline int braid_socket_send_pages(struct socket *socket, const struct bio_vec *vec, unsigned int nr_vecs,
-					  size_t skip_bytes, size_t length_bytes, int flags)
+					  size_t length_bytes, int flags)
 {
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 5, 0)
 	struct msghdr message = { .msg_flags = flags | MSG_SPLICE_PAGES };
 
-	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, vec, nr_vecs, skip_bytes + length_bytes);
-	iov_iter_advance(&message.msg_iter, skip_bytes);
+	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, vec, nr_vecs, length_bytes);
 	return sock_sendmsg(socket, &message);
 #else
 	size_t sent_bytes = 0;
 	unsigned int i;
 
-	for (i = 0; i < nr_vecs && sent_bytes < length_bytes; i++) {
-		size_t part_bytes = min_t(size_t, vec[i].bv_len - skip_bytes, length_bytes - sent_bytes);
-		bool last = sent_bytes + part_bytes == length_bytes;
-		int part_flags = last ? flags : flags | MSG_MORE | MSG_SENDPAGE_NOTLAST;
-		int result = kernel_sendpage(socket, vec[i].bv_page, vec[i].bv_offset + skip_bytes, part_bytes,
-					     part_flags);
+	for (i = 0; i < nr_vecs; i++) {
+		int part_flags = i == nr_vecs - 1 ? flags : flags | MSG_MORE | MSG_SENDPAGE_NOTLAST;
+		int result = kernel_sendpage(socket, vec[i].bv_page, vec[i].bv_offset, vec[i].bv_len, part_flags);
 
 		if (result < 0)
 			return sent_bytes ? (int)sent_bytes : result;
 		sent_bytes += result;
-		if ((size_t)result < part_bytes)
+		if ((size_t)result < vec[i].bv_len)
 			break;
-		skip_bytes = 0;
 	}
 	return (int)sent_bytes;
 #endif

@@ -92,7 +92,7 @@ struct braid_volume {
 	u64 session[NODES_MAX];		/* number of the session with each node that the core knows as up, 0 none; engine work
 					 * writes it, under lock */
 	atomic_t receivers;		/* dispatch.c: frames being delivered */
-	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED and when in_flight becomes 0 */
+	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED, and when idle_waiters may go on */
 	struct {
 		bool done;
 		bool cancelled;		/* PROMOTE_CANCEL was stepped */
@@ -134,7 +134,7 @@ struct braid_volume {
 	/* io.c: the primary's requests; all lists under lock */
 	struct braid_io *io;
 	struct braid_passes __percpu *passes;	/* io_pass.c */
-	u32 idle_waiters;		/* under lock: tasks in braid_io_wait_idle() */
+	u32 idle_waiters;		/* under lock: tasks that wait until no request is left */
 	/* apply.c */
 	struct braid_apply *apply;
 	/* sync.c */

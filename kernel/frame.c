@@ -6,6 +6,7 @@
  * first. Sequence number and header checksum are added when a frame is sent (lane.c).
  */
 #include <linux/mempool.h>
+#include <linux/mm.h>
 #include <linux/slab.h>
 #include "lane.h"
 
@@ -94,6 +95,7 @@ static void frame_init(struct braid_frame *frame, u8 type, u32 fixed_bytes)
 	frame->header.body_crc = core_crc32c(0, frame->fixed, fixed_bytes);
 	frame->volume_id = 0;
 	frame->payload = NULL;
+	frame->prefix_page = NULL;
 	frame->payload_offset_bytes = 0;
 	frame->payload_bytes = 0;
 	frame->fixed_bytes = fixed_bytes;
@@ -146,6 +148,8 @@ void braid_frame_free(struct braid_frame *frame)
 		return;
 	if (frame->payload)
 		braid_buffer_put(frame->payload);
+	if (frame->prefix_page)
+		put_page(frame->prefix_page);
 	switch (frame->origin) {
 	case FRAME_SMALL:
 		mempool_free(frame, small_frames);

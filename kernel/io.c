@@ -43,7 +43,8 @@ void braid_request_put(struct braid_request *request)
 	/* The last one under the lock to the end: braid_io_free() frees the volume when it has seen 0 there. */
 	if (!atomic_dec_and_lock_irqsave(&volume->io->nr_requests, &volume->lock, flags))
 		return;
-	wake_up_all(&volume->changed);
+	if (volume->idle_waiters)
+		wake_up_all(&volume->changed);
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
@@ -91,7 +92,7 @@ static void over(struct braid_request *request, bool ok)
 	braid_range_unlock(&volume->ranges, &request->range);
 	if (ok)
 		count_request(volume, request);
-	if (request->admitted && !--volume->io->nr_reads)
+	if (request->admitted && !--volume->io->nr_reads && volume->idle_waiters)
 		wake_up_all(&volume->changed);
 	if (!ok && !bio && request->kind == REQUEST_FLUSH)
 		braid_io_round_flushed(volume->io, false);
@@ -175,7 +176,7 @@ static void request_ended(struct braid_request *request)
 	if (request->flushing && ok)
 		actlog_flush_end(&volume->core.log, request->flush_epoch);
 	volume_end(&volume->core, &request->ack);
-	if (!volume->core.in_flight)
+	if (!volume->core.in_flight && volume->idle_waiters)
 		wake_up_all(&volume->changed);
 	if (request->preflush && request->flushing && ok && request->bio) {
 		request->preflush = false;	/* now the write itself */
@@ -191,8 +192,8 @@ static void request_ended(struct braid_request *request)
 		braid_sync_io_end(volume, request->felt_ns);
 	if (request->flushing && !request->bio && request->kind == REQUEST_FLUSH)
 		braid_io_round_flushed(volume->io, ok);
-	else if (!request->flushing && !volume->io->failing)
-		mod_timer(&volume->io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	else if (!request->flushing)
+		braid_io_not_idle(volume->io);
 	bio = take_bio(request);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	braid_flush_end(&followers, ok);
@@ -428,7 +429,7 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 	braid_request_insert(request);
 	atomic_set(&request->holds, 2);
 	if (!request->flushing)
-		mod_timer(&volume->io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+		braid_io_not_idle(volume->io);
 	local = volume_waits_for(&request->ack, volume->core.node);
 	if (!local || log_ready(request))
 		return local;
@@ -914,7 +915,9 @@ void braid_io_free(struct braid_volume *volume)
 	braid_io_fail_all(volume);	/* nothing arms the timer or begins a round any more */
 	braid_timer_stop(&io->idle_timer);
 	braid_timer_stop(&io->late_timer);
+	idle_waiters_add(volume, 1);
 	wait_event(volume->changed, no_requests(volume));
+	idle_waiters_add(volume, -1);
 	remove_wait_queue(&volume->changed, &io->changed);
 	cancel_work_sync(&io->work);
 	braid_io_log_exit(io);

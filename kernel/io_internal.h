@@ -106,6 +106,7 @@ struct braid_io {
 	/* eviction round (io_log.c): IDLE -> flush in flight -> work evicts -> IDLE */
 	struct work_struct round_work;
 	struct timer_list idle_timer;
+	unsigned long idle_due;	/* jiffies: the log is emptied unless something is written before */
 	struct wire_evict *evict;	/* round_work only; room for EVICT_BATCH regions */
 	u64 rounds_begun, rounds_ended;
 	int round_error;		/* of the last that ended */
@@ -185,6 +186,7 @@ void braid_io_log_exit(struct braid_io *io);
 void braid_io_round_want(struct braid_io *io, bool all);	/* under the lock */
 void braid_io_round_flushed(struct braid_io *io, bool ok);	/* under the lock */
 bool braid_io_evict_wanted(struct braid_volume *volume);	/* under the lock */
+void braid_io_not_idle(struct braid_io *io);	/* the log is emptied IO_IDLE_MS after the last call; under the lock */
 /* A change goes into flight: from now on somebody looks whether its peers answer in time. Under the lock. */
 void braid_io_late_watch(struct braid_request *request);
 

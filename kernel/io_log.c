@@ -199,8 +199,8 @@ static void end_round(struct braid_io *io)
 	io->round_all = again;
 	if (again)
 		braid_io_round_want(io, true);
-	else if (io->round_error && !io->failing)	/* what it was to evict is still there */
-		mod_timer(&io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	else if (io->round_error)	/* what it was to evict is still there */
+		braid_io_not_idle(io);
 	if (!list_empty(&io->full_waiters)) {
 		list_splice_tail_init(&io->full_waiters, &io->ready);
 		queue_work(volume->workqueue, &io->work);
@@ -234,6 +234,14 @@ static void round_work(struct work_struct *work)
 	end_round(io);
 }
 
+/* The timer is not moved for every write: it finds out when it rings, and sets itself again. */
+void braid_io_not_idle(struct braid_io *io)
+{
+	io->idle_due = jiffies + msecs_to_jiffies(IO_IDLE_MS);
+	if (!timer_pending(&io->idle_timer) && !io->failing)
+		mod_timer(&io->idle_timer, io->idle_due);
+}
+
 static void idle_timer(struct timer_list *timer)
 {
 	struct braid_io *io = from_timer(io, timer, idle_timer);
@@ -242,8 +250,10 @@ static void idle_timer(struct timer_list *timer)
 
 	spin_lock_irqsave(&volume->lock, flags);
 	/* A demotion under way runs the last round itself: none may follow it. If it is given up, this one is due again. */
-	if (volume->core.quiet && !io->failing)
-		mod_timer(&io->idle_timer, jiffies + msecs_to_jiffies(IO_IDLE_MS));
+	if (volume->core.quiet)
+		braid_io_not_idle(io);
+	else if (time_before(jiffies, io->idle_due) && !io->failing)
+		mod_timer(&io->idle_timer, io->idle_due);
 	else if (volume->core.role == VOLUME_PRIMARY && volume->core.log.nr_used)
 		braid_io_round_want(io, true);
 	spin_unlock_irqrestore(&volume->lock, flags);

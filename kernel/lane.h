@@ -4,7 +4,7 @@
  *
  * node.c     listener, accepted connections that are not authenticated yet, configured peers;
  * session.c  one state machine per peer (its head comment says who owns what);
- * lane.c     one TCP connection: socket bytes to frames and back, authentication;
+ * lane.c     life of one TCP connection; lane_send.c frames to bytes; lane_receive.c back, and authentication;
  * frame.c    memory of frames, encoding.
  */
 #ifndef BRAID_LANE_H
@@ -28,7 +28,8 @@ enum {
 	LANE_MEMORY_PAUSE_MS = 10,
 	LANE_SEND_CALLS = 64,		/* who queued a frame makes at most so many calls of the socket, then the work goes on */
 	LANE_BURST_BYTES = 60 << 10,	/* so much fills a packet of the largest kind: no reason to collect more */
-	LANE_SEND_VECTORS = 32,		/* pieces of memory in one sendmsg */
+	LANE_SEND_VECTORS = 32,		/* frames that are copied in one call */
+	LANE_SEND_PIECES = IO_BYTES_MAX / PAGE_SIZE + 16,	/* pieces of memory in one call */
 	LANE_DATA_PATIENCE = 10,	/* failure timeouts, and at least so long: */
 	LANE_DATA_PATIENCE_MS_MIN = 60000,
 	SESSION_PING_MS_MAX = 1000,
@@ -98,6 +99,11 @@ struct braid_lane {
 	struct work_struct send_work;
 	struct list_head sending;	/* numbered and encoded; the first one may be sent in part */
 	u32 sent_bytes;		/* of the first one */
+	struct page *prefix_page;	/* headers and fixed parts of frames with payload; or NULL */
+	u32 prefix_page_bytes;	/* used */
+	u32 nr_pieces;
+	size_t pieces_bytes;
+	struct bio_vec pieces[LANE_SEND_PIECES];	/* of one call */
 	u32 send_sequence;
 	int send_error;
 
@@ -212,6 +218,14 @@ void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye);
  * who is; this bound is only for a connection that is broken by itself. Sleeps.
  */
 void braid_lane_set_patience(struct braid_lane *lane);
+
+/* ---- lane_send.c, for lane.c ---- */
+void braid_lane_send_init(struct braid_lane *lane);
+/* What was sent from it keeps it for as long as it has to. Not while there is a sender. */
+void braid_lane_drop_prefix_page(struct braid_lane *lane);
+
+/* ---- lane_receive.c, for lane.c ---- */
+void braid_lane_receive_init(struct braid_lane *lane);
 
 /* ---- session.c ---- */
 struct braid_session *braid_session_alloc(struct braid_net *bn, const struct braid_peer_config *config);

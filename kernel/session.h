@@ -36,6 +36,8 @@ struct braid_frame {
 	u32 payload_offset_bytes;
 	u32 payload_bytes;
 	u32 fixed_bytes;
+	u32 prefix_offset_bytes;
+	struct page *prefix_page;	/* lane_send.c: a copy of what follows here from encoded_header[] on, reference held; or NULL */
 	u64 volume_id;		/* whose frame it is; 0: WIRE_ACKS, or the session's own */
 	u8 origin;			/* frame.c: where its memory belongs */
 	u8 encoded_header[WIRE_HEADER_BYTES];	/* when it is sent; fixed[] follows without a gap */

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from benchlib.nodes import BenchError
 from benchlib.rows import fio_command
 
-TOP = 100
+TOP = 400
 WAIT_S = 20
 LEAD_S = 1.5        # before counting begins: the load has to run
 USER_LIMIT = 1 << 47
