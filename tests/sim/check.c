@@ -183,6 +183,7 @@ static void promoted(struct world *world, u8 node)
 
 	world->count_promotes++;
 	world->count_forced += n->command_force;
+	world->overruled |= n->command_down && !n->command_sure;
 	if ((own_word || n->command_sure) && branch != NO_BRANCH)	/* nobody took the risk on himself [G4] */
 		check_content(world, node, world->branch[branch].acked, "I1", "promoted");
 	if (own_word)

@@ -493,7 +493,7 @@ void fault_mend(struct world *world, u64 index, u32 core)
 			world_power_cut(world, node);
 		return;
 	}
-	if (world->knobs.splits || world->knobs.damage || world->count_forced) {
+	if (world->knobs.splits || world->knobs.damage || world->count_forced || world->overruled) {
 		end_split(world, &dice, node);
 		if (is_refused(&n->volume) && percent(&dice, 20))
 			fault_demote(world, node);
@@ -503,7 +503,10 @@ void fault_mend(struct world *world, u64 index, u32 core)
 	careful_promote(world, node);
 	if (!anybody_complete(world) && check_holds_everything(world, node) && percent(&dice, 10))
 		try_promote(world, node, 0, true);
-	/* Who is down may have begun writes that nobody was promised; it does not come back (seed 1795390496486, 3 nodes). */
+	/*
+	 * Who is down may have begun writes that nobody was promised; it does not come back (seed 1795390496486, 3 nodes). If it does
+	 * after all, later in the mending, that is a split, and whoever overruled it has to end it (seed 4000000001282, 2 nodes).
+	 */
 	if (check_holds_everything(world, node) && percent(&dice, 5))
 		try_promote(world, node, really_down(world), false);
 	if ((world->knobs.splits || world->knobs.damage) && volume_promote_check(&n->volume, false, really_down(world), &nodes) == VOLUME_OK)

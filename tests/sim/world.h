@@ -297,6 +297,7 @@ struct world {
 	u32 nr_records;
 	u16 record_at[2 * WORLD_RECORDS_MAX];	/* hash of ids: index + 1 */
 	bool peer_down_used;
+	bool overruled;			/* who was called down may have begun writes: its return is a split */
 	bool healing;
 	u64 steps, seed;
 	u64 core_steps, count_acks, count_reads, count_crashes, count_cuts, count_promotes, count_forced, count_resyncs,
