@@ -240,6 +240,33 @@ static bool is_in_split(const struct volume *volume, u8 node)
 	return node == volume->super.split_peer || (peer && peer->up && peer->relation == VOLUME_SPLIT);
 }
 
+/* What @peer writes as primary comes here, too. */
+static bool takes_writes_of(const struct volume_peer *peer)
+{
+	return peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE;
+}
+
+/*
+ * [G7] A side that has a primary does not yield, on whichever of its nodes: what is acknowledged after the administrator's
+ * word, nobody gives up. A grant makes a primary in a moment (seed 4000000015451, 3 nodes).
+ */
+static enum volume_refusal may_yield(const struct volume *volume)
+{
+	const struct volume_peer *peer;
+
+	if (volume->role == VOLUME_PRIMARY)
+		return VOLUME_REFUSED_IS_PRIMARY;
+	for_each_peer(volume, peer) {
+		if (!takes_writes_of(peer) || MUTANT(yields_under_primary))
+			continue;
+		if (peer->facts->flags & WIRE_GREET_PRIMARY)
+			return VOLUME_REFUSED_IS_PRIMARY;
+		if (peer->granted)
+			return VOLUME_REFUSED_BUSY;
+	}
+	return VOLUME_OK;
+}
+
 static enum volume_refusal resolve_check(const struct volume *volume, const struct volume_event *event)
 {
 	const struct volume_peer *peer;
@@ -252,11 +279,11 @@ static enum volume_refusal resolve_check(const struct volume *volume, const stru
 	if (event->node != volume->node && !is_in_split(volume, event->node))
 		return VOLUME_REFUSED_OTHER_SPLIT;
 	if (event->node != volume->node)
-		return volume->role == VOLUME_PRIMARY ? VOLUME_REFUSED_IS_PRIMARY : VOLUME_OK;
+		return may_yield(volume);
 	for_each_peer(volume, peer) {
 		if (!peer->up || peer->relation != VOLUME_SPLIT)
 			continue;
-		if (peer->facts->flags & WIRE_GREET_PRIMARY)
+		if (peer->facts->flags & (WIRE_GREET_PRIMARY | WIRE_GREET_WITH_PRIMARY))
 			return VOLUME_REFUSED_IS_PRIMARY;
 		refusal = VOLUME_OK;
 	}
@@ -368,6 +395,12 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 			refusal = VOLUME_REFUSED_BUSY;
 		}
 	peer->granted = !refusal;
+	if (!refusal && takes_writes_of(peer) && (volume->super.flags & ONDISK_YIELD) && !MUTANT(granted_while_yielding)) {
+		MARK(yield_ends_with_grant);
+		volume->super.flags &= ~ONDISK_YIELD;	/* what the asker will write here, nobody has given up [G7] */
+		step_save(step, false);
+		volume_greet_others(volume);	/* not to the asker: that would end its promotion */
+	}
 	action = step_send(step, peer, WIRE_PROMOTE_ANSWER);
 	action->frame.serial = serial;
 	action->frame.ok = !refusal;
@@ -408,7 +441,7 @@ void volume_command_frame(struct step *step, struct volume_peer *peer, const str
 		break;
 	default:
 		if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_id == event->body->volume.value &&
-		    volume->role != VOLUME_PRIMARY && !volume->command.active)
+		    may_yield(volume) == VOLUME_OK && !volume->command.active)
 			yield_split(step);
 		break;
 	}

@@ -102,6 +102,8 @@
 	X(primary_grants, "I12", "Q6", test_volume_command, "a primary allows another one") \
 	X(two_grants, "I12", "Q6", Q6-two-askers, "two promotions are granted at once") \
 	X(stale_asker_granted, "G4", "Q5", test_volume_command, "a peer that a record left out gets its grant") \
+	X(yields_under_primary, "G7", "G14", test_volume_command, "a side of a split yields while it has a primary on another node") \
+	X(granted_while_yielding, "G7", "G14", test_volume_command, "a side of a split yields after it allowed a primary") \
 	X(refusal_ignored, "I12", "Q6", Q4-through-a-third, "a promotion goes on though a peer refused it") \
 	X(grant_never_ends, "L1", "Q6", N1-every-dialogue-broken, "a grant outlives the promotion that asked for it") \
 	X(forget_member, "G8", "Q4", G7-forget-a-member, "a replica that is still counted in sync can be forgotten") \

@@ -425,6 +425,14 @@ static u8 other_side(const struct world *world, u8 node)
 	return volume->super.flags & ONDISK_SPLIT ? other : NODE_NONE;
 }
 
+/* Its side has a primary, which goes on: it is refused to yield. Who asks anyway would have the judge owe nothing any more. */
+static bool side_has_primary(const struct volume *volume)
+{
+	const struct volume_peer *primary = volume_peer_const(volume, volume->primary);
+
+	return primary && (primary->relation == VOLUME_IN_SYNC || primary->relation == VOLUME_SOURCE);
+}
+
 static void end_split(struct world *world, struct dice *dice, u8 node)
 {
 	struct node *n = &world->node[node];
@@ -438,7 +446,7 @@ static void end_split(struct world *world, struct dice *dice, u8 node)
 			fault_demote(world, node);
 		return;
 	}
-	if (!world_is_primary(world, other) && node < other && percent(dice, 80))
+	if (side_has_primary(&n->volume) || (!world_is_primary(world, other) && node < other && percent(dice, 80)))
 		return;
 	world_trace(world, "%u: administrator: the other side of the split wins", node);
 	world->count_splits++;

@@ -437,6 +437,53 @@ static void test_told_to_yield_G7(void **state)
 	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));		/* nobody here asked for it */
 }
 
+/* This node and HIGH, who is @flags, went on after the ancestor, in sync with each other; so did LOW. */
+static void bed_split_beside(u32 flags)
+{
+	struct chain mine = chain_of(EVERYBODY), theirs = mine;
+
+	chain_add(&mine, 2, NODE_BIT(ME) | NODE_BIT(HIGH), HIGH, true);
+	chain_add(&theirs, 3, NODE_BIT(LOW), LOW, true);
+	bed_start(&mine, EVERYBODY);
+	meet(HIGH, &mine, flags);
+	meet(LOW, &theirs, 0);
+	agree_all();
+	expect_relation(HIGH, VOLUME_IN_SYNC);
+	expect_relation(LOW, VOLUME_SPLIT);
+}
+
+static void test_side_with_a_primary_does_not_yield_G7(void **state)
+{
+	(void)state;
+	bed_split_beside(WIRE_GREET_PRIMARY);
+	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_IS_PRIMARY);
+	post_value(LOW, WIRE_RESOLVE, volume->super.split_id);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	bed_split(WIRE_GREET_WITH_PRIMARY);				/* the same, seen from the other side */
+	refused_resolve(volume->super.split_id, ME, VOLUME_REFUSED_IS_PRIMARY);
+
+	bed_split_beside(0);
+	assert_int_equal(ask(HIGH, 1), VOLUME_OK);			/* primary in a moment */
+	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_BUSY);
+}
+
+static void test_a_grant_ends_the_yield_G7(void **state)
+{
+	(void)state;
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(ask(LOW, 1), VOLUME_OK);			/* what it writes does not come here */
+	assert_true(volume->super.flags & ONDISK_YIELD);
+	greet(LOW, &peer_of(LOW)->facts->chain, 0);			/* its promotion failed */
+	assert_int_equal(ask(HIGH, 2), VOLUME_OK);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	assert_non_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+	assert_non_null(sent(LOW, WIRE_GREET));
+	assert_null(sent(HIGH, WIRE_GREET));
+}
+
 /* ---- replicas that are gone for good ---- */
 
 static void test_forget_in_every_state_G8(void **state)
@@ -533,6 +580,8 @@ int main(void)
 		cmocka_unit_test(test_resolve_against_this_side_G7),
 		cmocka_unit_test(test_resolve_for_this_side_G7),
 		cmocka_unit_test(test_told_to_yield_G7),
+		cmocka_unit_test(test_side_with_a_primary_does_not_yield_G7),
+		cmocka_unit_test(test_a_grant_ends_the_yield_G7),
 		cmocka_unit_test(test_forget_in_every_state_G8),
 		cmocka_unit_test(test_forget_frees_the_slot),
 		cmocka_unit_test(test_forget_waits_for_writes_W4),
