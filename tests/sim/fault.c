@@ -466,13 +466,17 @@ static bool is_refused(const struct volume *volume)
 	return false;
 }
 
-/* When the only complete disk is lost, one that was being resynced may hold everything and cannot know it. */
-static bool anybody_complete(const struct world *world)
+/*
+ * When the only complete disk is lost, one that was being resynced may hold everything and cannot know it. Lost for now is also a
+ * machine outside @core, whose last record was still on its way (seed 3000000019297, 3 nodes).
+ */
+static bool anybody_complete(const struct world *world, u32 core)
 {
 	u8 i;
 
 	for (i = 0; i < world->nr_nodes; i++)
-		if (world->node[i].attached ? volume_up_to_date(&world->node[i].volume) : !world->node[i].disk.dead)
+		if (core >> i & 1 &&
+		    (world->node[i].attached ? volume_up_to_date(&world->node[i].volume) : !world->node[i].disk.dead))
 			return true;
 	return false;
 }
@@ -509,7 +513,7 @@ void fault_mend(struct world *world, u64 index, u32 core)
 	if (world_primary(world) != NODE_NONE || percent(&dice, 50))
 		return;
 	careful_promote(world, node);
-	if (!anybody_complete(world) && check_holds_everything(world, node) && percent(&dice, 10))
+	if (!anybody_complete(world, core) && check_holds_everything(world, node) && percent(&dice, 10))
 		try_promote(world, node, 0, true);
 	/*
 	 * Who is down may have begun writes that nobody was promised; it does not come back (seed 1795390496486, 3 nodes). If it does
