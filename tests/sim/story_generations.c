@@ -492,6 +492,40 @@ static void two_victims(void)
 	settle();
 }
 
+/* Node 1 is primary on its side, node 2 follows it: what is acknowledged there goes on, so nobody there yields. */
+static void side_with_a_primary(void)
+{
+	struct volume_event event = { .type = VOLUME_EVENT_RESOLVE, .node = 0 };
+
+	stage.knobs.splits = true;
+	promote(0);
+	write_everything(0);
+	isolate(0);
+	write_done(0, group(1));
+	demote(0);
+	promote_peer_down(1, NODE_BIT(0));
+	until(together(6));
+	write_done(1, group(2));
+	rejoin(0);
+	until(relation(0, 2) == VOLUME_SPLIT && relation(2, 0) == VOLUME_SPLIT && flag(2, ONDISK_SPLIT) &&
+	      !stage.node[2].command_pending);
+	event.value = volume_of(2)->super.split_id;
+	stage.node[2].command_pending = true;
+	world_event(&stage, 2, &event);
+	until(!stage.node[2].command_pending);
+	must(stage.node[2].command_refusal == VOLUME_REFUSED_IS_PRIMARY && !flag(2, ONDISK_YIELD));
+	write_done(1, group(3));
+	power_cut(1);
+	until(relation(2, 0) == VOLUME_SPLIT && quiet(2));
+	throughout(200, relation(2, 0) == VOLUME_SPLIT || relation(2, 0) == VOLUME_GREETING);
+	promote_peer_down(2, NODE_BIT(1));	/* holds what was acknowledged after the word [I1] */
+	demote(2);
+	boot(1);
+	until(together(6) && relation(0, 1) == VOLUME_SPLIT && relation(0, 2) == VOLUME_SPLIT && relation(2, 0) == VOLUME_SPLIT);
+	resolve(0);
+	settle();
+}
+
 static void new_replica_claims_nothing(void)
 {
 	promote(0);
@@ -761,6 +795,8 @@ static const struct story stories[] = {
 	{ "G14-half-synced-by-force", 2, "I10", "a half-synced replica promoted by force does not continue its source's history",
 	  half_synced_by_force, NULL },
 	{ "G14-two-victims", 3, "G7 I7", "two replicas on the losing side of a split", two_victims, NULL },
+	{ "G14-side-with-a-primary", 3, "G7 I1", "a side of a split that has a primary does not yield, on whichever node it is asked",
+	  side_with_a_primary, NULL },
 	{ "G15-new-replica", 2, "G4", "a new replica is never promoted before its first resync is complete",
 	  new_replica_claims_nothing, NULL },
 	{ "G16-replaced-secondary", 2, "I7", "an empty disk in place of a secondary's is filled wholly", replaced_secondary, NULL },
