@@ -154,9 +154,11 @@ static void fork_branch(struct world *world, u8 node, u16 from)
 	branch->parent = from;
 	if (n->command_sure && from != NO_BRANCH) {
 		memcpy(branch->acked, world->branch[from].acked, sizeof(branch->acked));
+		memcpy(branch->over, world->branch[from].over, sizeof(branch->over));
 		memcpy(branch->firm, world->branch[from].firm, sizeof(branch->firm));
 	} else {
 		memcpy(branch->acked, n->disk.cache, sizeof(branch->acked));
+		memcpy(branch->over, n->disk.cache, sizeof(branch->over));
 		for (cell = 0; cell < WORLD_CELLS; cell++)	/* after a power cut it may be either */
 			branch->firm[cell] = n->disk.platter[cell] < n->disk.cache[cell] ? n->disk.platter[cell] : n->disk.cache[cell];
 	}
@@ -374,11 +376,40 @@ void check_acked(struct world *world, u8 node, const struct request *request)
 			continue;
 		if (request->stamp > branch->acked[cell])
 			branch->acked[cell] = request->stamp;
+		if (request->stamp > branch->over[cell])
+			branch->over[cell] = request->stamp;
 		if (request->fua_asked && request->stamp > branch->firm[cell])
 			branch->firm[cell] = request->stamp;
 	}
 }
 
+void check_floor(const struct world *world, u8 node, enum request_kind kind, u32 *floor)
+{
+	u16 branch = check_branch(world, node);
+
+	if (branch == NO_BRANCH)
+		memset(floor, 0, WORLD_CELLS * sizeof(*floor));
+	else
+		memcpy(floor, kind == REQUEST_FLUSH ? world->branch[branch].over : world->branch[branch].acked,
+		       WORLD_CELLS * sizeof(*floor));
+}
+
+static bool in_flight(const struct node *n, u32 stamp)
+{
+	u32 i;
+
+	for (i = 0; i < WORLD_WRITES_MAX; i++)
+		if (n->requests[i].state >= REQUEST_LOGGING && n->requests[i].state <= REQUEST_SENT &&
+		    n->requests[i].kind == REQUEST_WRITE && n->requests[i].stamp == stamp)
+			return true;
+	return false;
+}
+
+/*
+ * What was read does not vanish [I3]. A flush covers it when the write that it is from was over before [W5]: one that is in flight
+ * can be read here before the others have it, and the flush asks nobody whose answers were all stable (seed 4000000004526,
+ * 3 nodes).
+ */
 void check_read(struct world *world, u8 node, const struct request *request, const u32 *value)
 {
 	struct branch *branch;
@@ -400,7 +431,15 @@ void check_read(struct world *world, u8 node, const struct request *request, con
 			world_violation(world, "I4", "node %u reads %u from cell %u, never written there", node, v, cell);
 		if (v > branch->acked[cell])
 			branch->acked[cell] = v;
+		if (v > branch->over[cell] && !in_flight(&world->node[node], v))
+			branch->over[cell] = v;
 	}
+}
+
+static void unflushed_is_lost(struct branch *branch)
+{
+	memcpy(branch->acked, branch->firm, sizeof(branch->acked));
+	memcpy(branch->over, branch->firm, sizeof(branch->over));
 }
 
 /* A writer that loses power takes with it what nobody flushed; so does the last holder of a writer without a disk. */
@@ -414,7 +453,7 @@ void check_before_power_cut(struct world *world, u8 node)
 		if (branch == NO_BRANCH || !world_is_primary(world, i))
 			continue;
 		if (i == node || world->node[i].volume.disk != VOLUME_DISK_OK || world->node[i].disk_failed_posted)
-			memcpy(world->branch[branch].acked, world->branch[branch].firm, sizeof(world->branch[branch].acked));
+			unflushed_is_lost(&world->branch[branch]);
 	}
 }
 
@@ -432,6 +471,7 @@ void check_yields(struct world *world, u8 node)
 	 * this branch wins (seed 1795378226892, 4 nodes).
 	 */
 	memset(world->branch[branch].acked, 0, sizeof(world->branch[branch].acked));
+	memset(world->branch[branch].over, 0, sizeof(world->branch[branch].over));
 	memset(world->branch[branch].firm, 0, sizeof(world->branch[branch].firm));
 }
 

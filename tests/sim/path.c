@@ -111,10 +111,7 @@ bool path_submit(struct world *world, u8 node, enum request_kind kind, u32 cells
 	r->cells = kind == REQUEST_FLUSH ? 0 : cells;
 	r->fua = r->fua_asked = fua;
 	r->read_node = NODE_NONE;
-	if (check_branch(world, node) != NO_BRANCH)
-		memcpy(r->floor, world->branch[check_branch(world, node)].acked, sizeof(r->floor));
-	else
-		memset(r->floor, 0, sizeof(r->floor));
+	check_floor(world, node, kind, r->floor);
 	return true;
 }
 

@@ -177,7 +177,7 @@ struct request {
 	struct volume_ack ack;
 	u32 ok_nodes;
 	u32 regions[2], nr_regions;
-	u32 floor[WORLD_CELLS];		/* acknowledged when it was submitted */
+	u32 floor[WORLD_CELLS];		/* owed when it was submitted: by a read, or covered by a flush */
 	u64 since_us;
 };
 
@@ -258,7 +258,8 @@ struct branch {
 	u16 parent;
 	bool yields;			/* an administrator gave it up */
 	u32 acked[WORLD_CELLS];		/* acknowledged or read, and not lost with the writer's power */
-	u32 firm[WORLD_CELLS];		/* acknowledged before a flush that completed */
+	u32 over[WORLD_CELLS];		/* the same, but its write is over: what a flush that is asked for now covers */
+	u32 firm[WORLD_CELLS];		/* covered by a flush that completed */
 };
 
 /* A generation record, seen for the first time when its maker had it. */
@@ -403,6 +404,8 @@ void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp);
 void check_acked(struct world *world, u8 node, const struct request *request);
 /* An administrator ends the split: what @node wrote on its own may go. */
 void check_yields(struct world *world, u8 node);
+/* What is owed to a request of that kind when it is submitted at @node. */
+void check_floor(const struct world *world, u8 node, enum request_kind kind, u32 *floor);
 void check_read(struct world *world, u8 node, const struct request *request, const u32 *value);
 void check_cleared(struct world *world, u8 node, u8 peer, u32 cells);
 void check_before_power_cut(struct world *world, u8 node);
