@@ -8,7 +8,6 @@
  *
  *   receiving  the bit LANE_RECEIVING is taken by the receive work or the tasklet; who does not get it queues the work.
  */
-#include <linux/highmem.h>
 #include <linux/sched/mm.h>
 #include <linux/tcp.h>
 #include <net/tcp.h>
@@ -210,19 +209,16 @@ struct take {
 
 static bool copy_payload(struct braid_lane *lane, struct sk_buff *skb, u32 offset_bytes, u32 part_bytes)
 {
-	while (part_bytes) {
-		u32 at_bytes = offset_in_page(lane->have_bytes);
-		u32 bytes = min_t(u32, part_bytes, PAGE_SIZE - at_bytes);
-		u8 *to = kmap_local_page(lane->payload->vec[lane->have_bytes >> PAGE_SHIFT].bv_page);
-		bool copied = !skb_copy_bits(skb, offset_bytes, to + at_bytes, bytes);
+	struct braid_buffer *payload = lane->payload;
+	u32 page = lane->have_bytes >> PAGE_SHIFT;
+	struct iov_iter to;
 
-		kunmap_local(to);
-		if (!copied)
-			return false;
-		lane->have_bytes += bytes;
-		offset_bytes += bytes;
-		part_bytes -= bytes;
-	}
+	iov_iter_bvec(&to, ITER_DEST, payload->vec + page, payload->nr_pages - page,
+		      payload->length_bytes - page * PAGE_SIZE);
+	iov_iter_advance(&to, offset_in_page(lane->have_bytes));
+	if (skb_copy_datagram_iter(skb, offset_bytes, &to, part_bytes))
+		return false;
+	lane->have_bytes += part_bytes;
 	return true;
 }
 
