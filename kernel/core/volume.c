@@ -849,6 +849,8 @@ void volume_log_lost(struct volume *volume)
 
 void volume_written_found(struct volume *volume, u64 generation_id)
 {
-	if (!MUTANT(written_mark_lost))
-		lineage_mark_written(&volume->super.chain, generation_id);
+	if (MUTANT(written_mark_lost))
+		return;
+	lineage_mark_written(&volume->super.chain, generation_id);
+	volume->marked_id = generation_id;
 }

@@ -214,6 +214,8 @@ struct volume {
 	u8 authority;		/* whose copy this is where logs differed after a crash: this node or a former source */
 	u32 facts_serial;	/* counts changes of what a greeting says */
 	u64 mark_asked_id;	/* generation that a request waits to see marked written */
+	u64 marked_id;		/* that the log on disk marks. It stays there until another mark is asked for: a superblock that knows more
+				 * may be on its way and never arrive [G2] */
 	u32 streaming;		/* peers that get every write and must acknowledge it (IN_SYNC, TARGET, JOINING) */
 	struct flush flush;	/* while primary: whom a flush has to reach */
 	u32 next_token;
@@ -365,8 +367,7 @@ bool volume_mark_wanted(struct volume *volume, u64 generation_id);
 /*
  * Id to put into the log blocks of a commit; when that commit is durable: volume_marked(id). True: post VOLUME_EVENT_FACTS, since
  * peers that waited may find now that they are behind, or in a split [I10].
- * Without a new mark it is that of the
- * newest written record: the commit replaces the block that said so, and the superblock may not say so yet.
+ * Without a new mark it is the one that the log has: the commit replaces the block that said so, and the superblock may not say so yet.
  */
 u64 volume_mark_id(const struct volume *volume);
 bool volume_marked(struct volume *volume, u64 generation_id);

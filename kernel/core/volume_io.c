@@ -223,20 +223,27 @@ bool volume_may_resync(const struct volume *volume, u8 from)
 	return peer && peer->relation == VOLUME_SOURCE && volume->disk == VOLUME_DISK_OK;
 }
 
-/* The tail record is in force: durable wherever it has to be. */
-static bool tail_in_force(const struct volume *volume)
+/* The newest record of this replica's superblock: the tail, or while that is being made durable the one before it. */
+static const struct generation *durable_tail(const struct volume *volume)
 {
-	return !volume->proposal.active && !volume->accepting.token && volume->super.chain.count;
+	const struct chain *chain = &volume->super.chain;
+	bool saving = (volume->proposal.active && !volume->proposal.saved) || volume->accepting.token;
+
+	if (chain->count <= saving)
+		return NULL;
+	return &chain->record[chain->count - 1 - saving];
 }
 
 bool volume_mark_wanted(struct volume *volume, u64 generation_id)
 {
-	const struct generation *tail = volume_tail(volume);
+	const struct generation *record = durable_tail(volume);
 
-	if (!tail_in_force(volume) || tail->written || tail->id != generation_id || MUTANT(written_never_marked))
+	if (MUTANT(mark_not_of_parent) && record != volume_tail(volume))
+		return false;
+	if (!record || record->written || record->id != generation_id || MUTANT(written_never_marked))
 		return false;
 	if (MUTANT(written_mark_not_awaited)) {
-		lineage_mark_written(&volume->super.chain, tail->id);
+		lineage_mark_written(&volume->super.chain, record->id);
 		return false;
 	}
 	volume->mark_asked_id = generation_id;
@@ -246,11 +253,11 @@ bool volume_mark_wanted(struct volume *volume, u64 generation_id)
 
 u64 volume_mark_id(const struct volume *volume)
 {
-	const struct generation *tail = volume_tail(volume);
+	const struct generation *record = durable_tail(volume);
 
-	if (tail_in_force(volume) && volume->mark_asked_id == tail->id)
-		return tail->id;
-	return lineage_written_id(&volume->super.chain);
+	if (record && volume->mark_asked_id == record->id)
+		return record->id;
+	return MUTANT(mark_of_memory) ? lineage_written_id(&volume->super.chain) : volume->marked_id;
 }
 
 bool volume_marked(struct volume *volume, u64 generation_id)
@@ -258,6 +265,7 @@ bool volume_marked(struct volume *volume, u64 generation_id)
 	struct volume_peer *peer;
 	bool tell = false;
 
+	volume->marked_id = generation_id;
 	if (!lineage_mark_written(&volume->super.chain, generation_id))
 		return false;
 	volume_greet_others(volume);

@@ -549,6 +549,8 @@ static void durable(struct codec *c, struct node *n)
 	if (!c->load && !n->up && (!record || record->written))
 		n->disk_written_id = 0;		/* says nothing that the superblock does not */
 	generation_id(c, &n->disk_written_id);
+	if (c->load)
+		n->volume.marked_id = n->disk_written_id;
 }
 
 static void frame(struct codec *c, u8 from, u8 to, struct message *m)

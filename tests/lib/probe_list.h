@@ -66,6 +66,8 @@
 	X(written_never_marked, "G2", "G11", sim, "no record is ever marked written") \
 	X(written_mark_not_awaited, "G2", "G8", sim, "writes do not wait until the written mark is durable") \
 	X(written_mark_lost, "G2", "G8", G13-split-met-at-attach, "the written mark found in the log after a crash is ignored") \
+	X(mark_of_memory, "G2", "G8", test_volume, "the log's written mark gives way to that of a record whose superblock is still being written") \
+	X(mark_not_of_parent, "G2", "G8", test_volume, "writes do not wait for their record's written mark while the next record is being made durable") \
 	X(parent_mark_ignored, "G2", "G19", test_volume, "a target that joins does not learn that the record before was written") \
 	X(unwritten_tail_counts, "I11", "G8", sim, "promotions without a write count in the comparison of histories") \
 	X(failed_save_ignored, "G3", "B10", D2-resolve-fails, "a superblock that could not be written counts as saved") \

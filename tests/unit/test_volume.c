@@ -666,6 +666,7 @@ static void test_written_mark_waits_for_a_commit_G2(void **state)
 	bed_writing();
 	id = lineage_tail(&volume->super.chain)->id;
 	assert_false(volume_mark_wanted(volume, id + 1));		/* submitted under another record */
+	volume_marked(volume, 1);
 	assert_int_equal(volume_mark_id(volume), 1);			/* what the log says already */
 	assert_true(volume_mark_wanted(volume, id));
 	assert_true(volume->log.forced);
@@ -673,6 +674,31 @@ static void test_written_mark_waits_for_a_commit_G2(void **state)
 	volume_marked(volume, id);
 	assert_true(lineage_tail(&volume->super.chain)->written);
 	assert_false(volume_mark_wanted(volume, id));
+}
+
+/*
+ * While the next record is made durable, the superblock on the disk ends with the one before, and a crash leaves that: its mark has
+ * to be in the log, and to stay there (seed 8000000001616, 2 nodes).
+ */
+static void test_mark_of_what_is_durable_G2(void **state)
+{
+	struct volume_ack ack;
+	u64 id;
+
+	(void)state;
+	bed_writing();
+	id = lineage_tail(&volume->super.chain)->id;
+	volume_begin(volume, &ack, 0, 4096);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	assert_true(volume->proposal.active && lineage_tail(&volume->super.chain)->id != id);
+	assert_true(lineage_tail(&volume->super.chain)->written);
+	assert_true(volume_mark_wanted(volume, id));
+	assert_true(volume_mark_id(volume) == id);
+	volume_marked(volume, id);
+	assert_false(volume_mark_wanted(volume, id));
+	assert_true(volume_mark_id(volume) == id);
+	post_saved(true);
+	assert_true(volume_mark_id(volume) == id);			/* nothing has to be said of the new one */
 }
 
 /* ---- what status says ---- */
@@ -754,6 +780,7 @@ int main(void)
 		cmocka_unit_test(test_peer_that_failed_a_write),
 		cmocka_unit_test(test_whose_writes_are_applied_I20),
 		cmocka_unit_test(test_written_mark_waits_for_a_commit_G2),
+		cmocka_unit_test(test_mark_of_what_is_durable_G2),
 		cmocka_unit_test(test_healthy_and_up_to_date),
 		cmocka_unit_test(test_log_that_cannot_be_read_I17),
 	};
