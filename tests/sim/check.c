@@ -605,12 +605,20 @@ static void check_splits(struct world *world, u8 node)
 	}
 }
 
-/* A primary that has lost its disk and every peer has nothing to read and nowhere to write. */
+/*
+ * A primary that has lost its disk and every peer has nothing to read and nowhere to write, whether it knows of its last peer or
+ * not: that one saw the session end before (seed 3000000027197, 2 nodes).
+ */
 static bool has_data(const struct world *world, u8 node)
 {
 	const struct node *n = &world->node[node];
+	u32 peers = in_sync_with(&n->volume);
+	u8 peer;
 
-	return (n->volume.disk == VOLUME_DISK_OK && !n->disk_failed_posted) || in_sync_with(&n->volume);
+	for (peer = 0; peer < world->nr_nodes; peer++)
+		if (!world->node[peer].attached || !(in_sync_with(&world->node[peer].volume) >> node & 1))
+			peers &= ~NODE_BIT(peer);
+	return (n->volume.disk == VOLUME_DISK_OK && !n->disk_failed_posted) || peers;
 }
 
 void check_now(struct world *world)
