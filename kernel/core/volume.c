@@ -222,7 +222,9 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	volume->super.slot_replica[peer - volume->peer] = peer->facts->replica_id;
 	volume->super.flags &= ~ONDISK_YIELD;	/* what is acknowledged from here on, nobody has given up [G7] */
 	volume->fresh = false;
-	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come */
+	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come: nobody waits for it any more */
+	peer->plan = VOLUME_PLAN_IN_SYNC;
+	peer->confirmed = true;
 	peer->relation = VOLUME_IN_SYNC;
 	volume->streaming |= NODE_BIT(peer->node);
 	flush_forget(&volume->flush, NODE_BIT(peer->node));
@@ -503,6 +505,16 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 		evaluate(step, peer);
 }
 
+/*
+ * The record that adds @peer is on its way there, or its answer back: it may count itself in sync already, and what was agreed on
+ * before, it hears no more. The answer decides, and none comes only when the session ends (seed 7000000021730, 2 nodes).
+ */
+static bool record_decides(const struct volume *volume, const struct volume_peer *peer)
+{
+	return peer->relation == VOLUME_JOINING && volume->proposal.active && volume->proposal.adding == peer->node &&
+	       !MUTANT(joiner_left_by_verdict);
+}
+
 static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)
 {
 	if (!peer->greeted || verdict->my_number != peer->facts->number || verdict->my_number != peer->judged_number ||
@@ -518,6 +530,10 @@ static void on_verdict(struct step *step, struct volume_peer *peer, const struct
 	    verdict->plan != volume_plan_mirror(peer->plan)) {
 		core_trace(step->volume->super.volume_id, "the ends disagree -> session ends [G5]");
 		step_end_session(step, peer, WIRE_BYE_VERDICT);
+		return;
+	}
+	if (record_decides(step->volume, peer)) {
+		MARK(verdict_while_joining);
 		return;
 	}
 	peer->confirmed = true;

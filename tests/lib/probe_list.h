@@ -75,6 +75,7 @@
 	/* comparing and planning */ \
 	X(changed_facts_not_greeted, "I9", "G10", sim, "facts that changed since the greeting are used but not greeted again") \
 	X(verdict_of_old_greeting, "I9", "G10", sim, "a verdict about an older greeting is compared with the newest plan") \
+	X(joiner_left_by_verdict, "I9", "G19", test_volume_sync, "a source leaves the new member, though that one may count itself in sync already") \
 	X(verdict_one_sided, "I9", "G11", sim, "one end asks who is complete, the other does not") \
 	X(split_by_number, "G5", "G17", test_lineage, "of two histories that both went on the longer one wins") \
 	X(split_picks_direction, "G7", "G17", test_plan, "a split is resolved without asking") \

@@ -131,6 +131,30 @@ static void test_dry_but_dirty_D2(void **state)
 	expect_relation(HIGH, VOLUME_IN_SYNC);
 }
 
+/* The new member has the record, and may count itself in sync before its answer is here: no verdict from before parts them. */
+static void test_record_decides_while_joining_I9(void **state)
+{
+	struct wire_greet facts;
+
+	(void)state;
+	bed_resyncing();
+	assert_int_equal(dirty_clear(&peer_of(HIGH)->map, 4096, 4096), 1);
+	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
+	post_saved(true);
+	expect_relation(HIGH, VOLUME_JOINING);
+	facts = facts_of(HIGH, &volume->super.chain, WIRE_GREET_DIRTY);
+	facts.authority = 0;						/* by which it would be the source */
+	greet_with(HIGH, facts);
+	assert_string_equal(volume_plan_name(peer_of(HIGH)->plan), "target");
+	agree(HIGH);
+	expect_relation(HIGH, VOLUME_JOINING);
+	ack_record(LOW, volume->proposal.serial, true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	expect_relation(HIGH, VOLUME_IN_SYNC);
+	assert_true(peer_of(HIGH)->confirmed);				/* nothing is left open that promotions would wait for */
+	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_IN_SYNC);
+}
+
 static void test_resync_that_fails(void **state)
 {
 	(void)state;
@@ -302,6 +326,7 @@ int main(void)
 		cmocka_unit_test(test_source_takes_what_the_target_changed_I8),
 		cmocka_unit_test(test_start_under_an_old_plan),
 		cmocka_unit_test(test_dry_but_dirty_D2),
+		cmocka_unit_test(test_record_decides_while_joining_I9),
 		cmocka_unit_test(test_resync_that_fails),
 		cmocka_unit_test(test_member_is_told_when_it_is_equal),
 		cmocka_unit_test(test_target_chooses_the_lowest),
