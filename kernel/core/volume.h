@@ -222,6 +222,7 @@ struct volume {
 	struct {
 		bool active;
 		bool saved;
+		bool held;	/* a peer has it on its disk */
 		u32 token, serial;
 		u64 id;		/* of the record */
 		u32 waiting;	/* acks outstanding */

@@ -45,6 +45,7 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 			volume->super.reconcile &= ~NODE_BIT(peer->node);
 	volume->proposal.active = true;
 	volume->proposal.saved = false;
+	volume->proposal.held = false;
 	volume->proposal.id = record.id;
 	volume->proposal.adding = adding;
 	volume->proposal.waiting = 0;
@@ -159,6 +160,30 @@ static void send_maps(struct step *step, const struct volume_peer *to)
 	}
 }
 
+static void withdraw(struct volume *volume)
+{
+	volume->proposal.active = false;
+	if (volume_tail(volume)->id == volume->proposal.id)	/* unless another chain was adopted meanwhile */
+		volume->super.chain.count--;
+	volume_greet_others(volume);
+}
+
+/*
+ * Everybody asked has answered or left. A record that no disk has is not agreed: whom it drops would not be known to lack the
+ * writes that it releases, and may overwrite them (seed 8000000034681, 3 nodes). What waits for it then fails.
+ */
+static void nobody_waited_for(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	if (volume->disk == VOLUME_DISK_OK || volume->proposal.held || MUTANT(record_held_by_nobody)) {
+		proposal_done(step);
+	} else {
+		MARK(record_without_a_disk);
+		withdraw(volume);
+	}
+}
+
 void volume_proposal_saved(struct step *step, bool ok)
 {
 	struct volume *volume = step->volume;
@@ -166,10 +191,7 @@ void volume_proposal_saved(struct step *step, bool ok)
 
 	if (!ok) {	/* the disk is being given up: DISK_FAILED follows and asks for another generation */
 		MARK(proposal_save_failed);
-		volume->proposal.active = false;
-		if (volume_tail(volume)->id == volume->proposal.id)	/* unless another chain was adopted meanwhile */
-			volume->super.chain.count--;
-		volume_greet_others(volume);
+		withdraw(volume);
 		return;
 	}
 	volume->proposal.saved = true;
@@ -187,7 +209,9 @@ void volume_proposal_saved(struct step *step, bool ok)
 		action->frame.value = volume_tail(volume)->id;
 		volume->proposal.waiting |= NODE_BIT(peer->node);
 	}
-	if (!volume->proposal.waiting || MUTANT(record_acks_not_awaited))
+	if (!volume->proposal.waiting)
+		nobody_waited_for(step);
+	else if (MUTANT(record_acks_not_awaited))
 		proposal_done(step);
 }
 
@@ -199,7 +223,7 @@ void volume_proposal_lost(struct step *step, u8 node)
 		return;
 	volume->proposal.waiting &= ~NODE_BIT(node);
 	if (!volume->proposal.waiting)
-		proposal_done(step);
+		nobody_waited_for(step);
 }
 
 static void on_ack(struct step *step, struct volume_peer *peer, const struct wire_record_ack *ack)
@@ -214,6 +238,7 @@ static void on_ack(struct step *step, struct volume_peer *peer, const struct wir
 		MARK(record_refused_there);
 		step_end_session(step, peer, WIRE_BYE_STUCK);	/* its chain went another way meanwhile */
 	} else {
+		volume->proposal.held |= (volume->proposal.waiting & NODE_BIT(peer->node)) && volume->proposal.saved;
 		volume_proposal_lost(step, peer->node);
 	}
 }

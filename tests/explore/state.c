@@ -360,6 +360,7 @@ static void proposals(struct codec *c, struct node *n)
 	newest_number(c, &v->proposal.serial);
 	if (v->proposal.active) {
 		FIELD(c, v->proposal.saved);
+		FIELD(c, v->proposal.held);
 		generation_id(c, &v->proposal.id);
 		FIELD(c, v->proposal.waiting);
 		token(c, n, &v->proposal.token);

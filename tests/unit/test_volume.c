@@ -435,6 +435,51 @@ static void test_record_that_cannot_be_saved(void **state)
 	assert_int_equal(volume_gate_read(volume), VOLUME_GATE_FAIL);
 }
 
+/* Without a disk here, and lost before it answered: nobody would know that LOW lacks what HIGH has. */
+static void test_record_that_no_disk_has_G3(void **state)
+{
+	struct volume_ack ack;
+	u64 agreed;
+
+	(void)state;
+	bed_writing();
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	ack_record(LOW, volume->proposal.serial, true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	agreed = lineage_tail(&volume->super.chain)->id;
+	volume_begin(volume, &ack, 0, 4096);
+	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_STABLE);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	volume_missed(volume, &ack, LOW);
+	assert_non_null(sent(HIGH, WIRE_RECORD));
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	assert_false(volume->proposal.active);
+	assert_true(lineage_tail(&volume->super.chain)->id == agreed);
+	assert_null(wanted(VOLUME_DO_RELEASE, LOW));			/* the write was promised to nobody, and fails */
+	assert_non_null(wanted(VOLUME_DO_GATE, NODE_NONE));
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
+}
+
+/* The same, with one that has it: so LOW will be known to be behind. */
+static void test_record_that_a_lost_peer_has_G3(void **state)
+{
+	struct volume_ack ack;
+
+	(void)state;
+	bed_writing();
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	ack_record(LOW, volume->proposal.serial, true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	volume_begin(volume, &ack, 0, 4096);
+	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_STABLE);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	volume_missed(volume, &ack, LOW);
+	ack_record(HIGH, volume->proposal.serial, true);
+	assert_false(volume->proposal.active);
+	assert_int_equal(lineage_tail(&volume->super.chain)->members, NODE_BIT(HIGH));
+	assert_non_null(wanted(VOLUME_DO_RELEASE, LOW));
+}
+
 /* ---- requests ---- */
 
 static void test_gates(void **state)
@@ -771,6 +816,8 @@ int main(void)
 		cmocka_unit_test(test_acknowledgements_of_records_G3),
 		cmocka_unit_test(test_record_id_met_before),
 		cmocka_unit_test(test_record_that_cannot_be_saved),
+		cmocka_unit_test(test_record_that_no_disk_has_G3),
+		cmocka_unit_test(test_record_that_a_lost_peer_has_G3),
 		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_smallest_log_limits_D6),
 		cmocka_unit_test(test_reads_go_where_a_disk_is),
