@@ -27,6 +27,7 @@ enum {
 	MERGES_MAX = 2048,		/* under one hold of the lock; a range that has more goes out in parts */
 	CANCEL_WAIT_MS = 1000,		/* until the engine has seen that a command was cancelled */
 	IDLE_TURN_MS = 200,		/* a wait for the data path looks so often whether the volume is forced down */
+	SETTLE_WAIT_MS = 2000,		/* a new primary, for its disk */
 	OPENERS_WAIT_MS = 1000,		/* whoever has just closed the device may be followed by a short probe */
 };
 
@@ -563,6 +564,26 @@ static void announce_role(struct braid_volume *volume)
 	kobject_uevent(&disk_to_dev(volume->gendisk)->kobj, KOBJ_CHANGE);
 }
 
+static u32 left_ms(u64 deadline)
+{
+	u64 now = get_jiffies_64();
+
+	return time_before64(now, deadline) ? max(1u, jiffies_to_msecs(deadline - now)) : 0;
+}
+
+/*
+ * What others wrote here, the last pieces of a resync above all, may still wait for the disk: no user should read what it will
+ * replace. In turns: a forced down, which waits for command_lock, ends it. A disk that hangs for longer holds up the users themselves.
+ */
+static void settle_disk(struct braid_volume *volume, u64 deadline)
+{
+	int result;
+
+	do {
+		result = braid_apply_wait_idle(volume, min_t(u32, left_ms(deadline), IDLE_TURN_MS));
+	} while (result == -ETIMEDOUT && left_ms(deadline) && !READ_ONCE(volume->removing));
+}
+
 enum braid_error braid_volume_promote(struct braid_volume *volume, bool force, u32 peer_down, u32 timeout_ms, u32 *nodes)
 {
 	struct volume_event event = {
@@ -576,8 +597,10 @@ enum braid_error braid_volume_promote(struct braid_volume *volume, bool force, u
 	/* Guards against the late answer of an earlier command that had timed out. */
 	if (error == BRAID_OK && role_of(volume) != VOLUME_PRIMARY)
 		error = (enum braid_error)VOLUME_REFUSED_BUSY;
-	if (error == BRAID_OK)
-		announce_role(volume);
+	if (error != BRAID_OK)
+		return error;
+	settle_disk(volume, get_jiffies_64() + msecs_to_jiffies(min_t(u32, timeout_ms, SETTLE_WAIT_MS)));
+	announce_role(volume);
 	return error;
 }
 
@@ -594,13 +617,6 @@ static enum braid_error error_of(int result)
 	default:
 		return BRAID_ERROR_DISK_IO;
 	}
-}
-
-static u32 left_ms(u64 deadline)
-{
-	u64 now = get_jiffies_64();
-
-	return time_before64(now, deadline) ? max(1u, jiffies_to_msecs(deadline - now)) : 0;
 }
 
 /* In turns: a forced down, which waits for command_lock, ends it. */

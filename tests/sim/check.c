@@ -142,6 +142,26 @@ bool check_knows_newest(const struct world *world, u8 node)
 
 /* ---- promotion ---- */
 
+/* Who forces the target of a resync has in the end what its last pieces say, which may still wait for the disk (seed 9100000007707, 3 nodes). */
+static void resync_ends_late(struct branch *branch, const struct node *n)
+{
+	u32 i, cell;
+
+	for (i = 0; i < WORLD_APPLIES_MAX; i++) {
+		const struct apply *a = &n->applies[i];
+
+		for (cell = 0; a->used && a->resync && cell < WORLD_CELLS; cell++) {
+			u32 stamp = a->stamp[cell % GROUP_CELLS];
+
+			if (!(a->cells >> cell & 1) || stamp >= branch->acked[cell])
+				continue;
+			branch->acked[cell] = stamp;
+			branch->over[cell] = stamp;
+			branch->firm[cell] = branch->firm[cell] < stamp ? branch->firm[cell] : stamp;
+		}
+	}
+}
+
 static void fork_branch(struct world *world, u8 node, u16 from)
 {
 	struct node *n = &world->node[node];
@@ -161,6 +181,7 @@ static void fork_branch(struct world *world, u8 node, u16 from)
 		memcpy(branch->over, n->disk.cache, sizeof(branch->over));
 		for (cell = 0; cell < WORLD_CELLS; cell++)	/* after a power cut it may be either */
 			branch->firm[cell] = n->disk.platter[cell] < n->disk.cache[cell] ? n->disk.platter[cell] : n->disk.cache[cell];
+		resync_ends_late(branch, n);
 	}
 	n->branch = (u16)world->nr_branches++;
 }
