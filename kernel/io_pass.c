@@ -62,9 +62,9 @@ static void passed_endio(struct bio *bio)
 
 	bio->bi_end_io = read->end_io;
 	bio->bi_private = read->private;
+	bio->bi_bdev = read->device;
 	bio->bi_iter = read->iter;	/* the statistics take its length */
 	if (unlikely(bio->bi_status != BLK_STS_OK)) {
-		bio->bi_bdev = read->device;
 		bio->bi_status = BLK_STS_OK;
 		INIT_WORK(&read->work, failed_work);
 		queue_work(volume->sleeper_workqueue, &read->work);

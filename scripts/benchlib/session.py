@@ -87,9 +87,13 @@ class Session:
             self.disks.release()
         except BenchError as error:
             self.say("round %d  %-10s cannot be taken down: %s" % (number, system.name, error))
+            self.complain(number, system)   # before the recovery, after which nobody knows why
             if not self.site.recover():
                 raise
-        for line in self.site.complaints()[:5]:
+        self.complain(number, system)
+
+    def complain(self, number, system):
+        for line in self.site.complaints()[:20]:
             self.say("round %d  %-10s kernel log: %s" % (number, system.name, line))
 
     def has_meaning(self, row, system):

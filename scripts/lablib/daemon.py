@@ -160,6 +160,8 @@ class Guest:
     def gone(self):
         """The emulator has ended: on request (state off) or by itself."""
         if self.state in ("up", "booting"):
+            with open(os.path.join(self.dir, "console"), "a") as f:  # a guest that panics ends it with 0, its own death with a signal
+                f.write("\nlab: %s ended by itself, status %s of the emulator\n" % (self.name, self.qemu.returncode))
             self.set_state("dead")
         self.qemu = None
         for writer in (self.agent_writer, self.qmp and self.qmp[1]):

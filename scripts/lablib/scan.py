@@ -73,5 +73,6 @@ def scan(folder):
         load += ["%s: host-load? %s" % (guest, line) for line in guest_load]
         with open(os.path.join(folder, guest, "state")) as f:
             if f.read().strip() == "dead":
-                bad.append("%s: ended by itself (panic or reset)" % guest)
+                bad.append("%s: ended by itself: a panic or reset if the emulator's status was 0: %s" %
+                           (guest, text.strip().split("\n")[-1]))
     return bad, load
