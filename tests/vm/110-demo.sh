@@ -11,7 +11,4 @@
 . "$(dirname "$0")/lib.sh"
 
 export LAB_NAME KERNEL SEED
-begin=$(date +%s)
 "$REPO/scripts/demo" || fail "the demo failed with status $?"
-took=$(($(date +%s) - begin))
-[ $took -lt 300 ] || fail "the demo took $took s"
