@@ -170,7 +170,9 @@ static void withdraw(struct volume *volume)
 
 /*
  * Everybody asked has answered or left. A record that no disk has is not agreed: whom it drops would not be known to lack the
- * writes that it releases, and may overwrite them (seed 8000000034681, 3 nodes). What waits for it then fails.
+ * writes that it releases, and may overwrite them (seed 8000000034681, 3 nodes). What waits for it then fails. It stays in the chain
+ * when the disk here has it and failed since: that one may come back, and whoever is greeted meanwhile should know
+ * (seed 7000000101459, 3 nodes).
  */
 static void nobody_waited_for(struct step *step)
 {
@@ -178,6 +180,9 @@ static void nobody_waited_for(struct step *step)
 
 	if (volume->disk == VOLUME_DISK_OK || volume->proposal.held || MUTANT(record_held_by_nobody)) {
 		proposal_done(step);
+	} else if (volume->proposal.token) {
+		MARK(record_on_failed_disk);
+		volume->proposal.active = false;
 	} else {
 		MARK(record_without_a_disk);
 		withdraw(volume);

@@ -460,6 +460,30 @@ static void test_record_that_no_disk_has_G3(void **state)
 	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
 }
 
+/* On the disk here, which failed then: it counts as little, but is told while the disk might come back. */
+static void test_record_that_a_failed_disk_has_G3(void **state)
+{
+	struct volume_ack ack;
+	u64 saved;
+
+	(void)state;
+	bed_writing();
+	volume_begin(volume, &ack, 0, 4096);
+	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_STABLE);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	volume_missed(volume, &ack, LOW);
+	post_saved(true);
+	assert_non_null(sent(HIGH, WIRE_RECORD));
+	saved = lineage_tail(&volume->super.chain)->id;
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	assert_false(volume->proposal.active);
+	assert_true(lineage_tail(&volume->super.chain)->id == saved);
+	assert_null(wanted(VOLUME_DO_RELEASE, LOW));
+	assert_non_null(wanted(VOLUME_DO_GATE, NODE_NONE));
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
+}
+
 /* The same, with one that has it: so LOW will be known to be behind. */
 static void test_record_that_a_lost_peer_has_G3(void **state)
 {
@@ -817,6 +841,7 @@ int main(void)
 		cmocka_unit_test(test_record_id_met_before),
 		cmocka_unit_test(test_record_that_cannot_be_saved),
 		cmocka_unit_test(test_record_that_no_disk_has_G3),
+		cmocka_unit_test(test_record_that_a_failed_disk_has_G3),
 		cmocka_unit_test(test_record_that_a_lost_peer_has_G3),
 		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_smallest_log_limits_D6),
