@@ -159,6 +159,15 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 		step_end_session(step, peer, WIRE_BYE_PROTOCOL);
 		return;
 	}
+	/*
+	 * [I8] The last writes from a primary that was left for this source were marked after it was asked: a split that neither end
+	 * knew when they agreed (seed 7000000115167, 5 nodes). They greet anew.
+	 */
+	if (lineage_compare(&volume->super.chain, &accept->chain, NULL) == LINEAGE_SPLIT && !(volume->super.flags & ONDISK_YIELD)) {
+		MARK(split_since_asked);
+		step_end_session(step, peer, WIRE_BYE_STUCK);
+		return;
+	}
 	peer->relation = VOLUME_SOURCE_ASKED;
 	if (!holds_all(volume, &accept->chain)) {
 		MARK(target_half_synced);
