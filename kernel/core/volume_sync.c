@@ -163,7 +163,8 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	 * [I8] The last writes from a primary that was left for this source were marked after it was asked: a split that neither end
 	 * knew when they agreed (seed 7000000115167, 5 nodes). They greet anew.
 	 */
-	if (lineage_compare(&volume->super.chain, &accept->chain, NULL) == LINEAGE_SPLIT && !(volume->super.flags & ONDISK_YIELD)) {
+	if (lineage_compare(&volume->super.chain, &accept->chain, NULL) == LINEAGE_SPLIT && !(volume->super.flags & ONDISK_YIELD) &&
+	    !MUTANT(split_adopted)) {
 		MARK(split_since_asked);
 		step_end_session(step, peer, WIRE_BYE_STUCK);
 		return;

@@ -78,6 +78,7 @@
 	X(verdict_of_old_greeting, "I9", "G10", sim, "a verdict about an older greeting is compared with the newest plan") \
 	X(joiner_left_by_verdict, "I9", "G19", test_volume_sync, "a source leaves the new member, though that one may count itself in sync already") \
 	X(verdict_one_sided, "I9", "G11", sim, "one end asks who is complete, the other does not") \
+	X(split_adopted, "I8", "G17", test_volume_sync, "a target adopts the chain of a source that became the other side of a split since it was asked") \
 	X(split_by_number, "G5", "G17", test_lineage, "of two histories that both went on the longer one wins") \
 	X(split_picks_direction, "G7", "G17", test_plan, "a split is resolved without asking") \
 	X(split_not_stored, "G7", "G13", D2-resolve-fails, "a split is not stored") \

@@ -243,6 +243,25 @@ static void test_accept_at_the_wrong_time_G4(void **state)
 	assert_int_equal(volume->super.chain.count, 1);
 }
 
+/* What another primary had sent here is marked as written only after the source was asked: nobody gave that up. */
+static void test_split_since_it_asked_I8(void **state)
+{
+	struct chain mine = chain_of(EVERYBODY), theirs = mine;
+
+	(void)state;
+	chain_add(&mine, 9, NODE_BIT(ME) | NODE_BIT(HIGH), HIGH, false);
+	chain_add(&theirs, 2, NODE_BIT(HIGH) | NODE_BIT(LOW), NODE_NONE, true);
+	bed_start(&mine, EVERYBODY);
+	meet(LOW, &theirs, 0);
+	agree_all();
+	expect_relation(LOW, VOLUME_SOURCE_ASKED);
+	volume_marked(volume, 9);
+	post_accept(LOW, &theirs);
+	expect_end(LOW, WIRE_BYE_STUCK);
+	assert_true(lineage_tail(&volume->super.chain)->id == 9);
+	assert_false(volume->super.flags & ONDISK_SYNCING);
+}
+
 static void test_adopted_in_vain(void **state)
 {
 	struct chain longer = bed_target();
@@ -331,6 +350,7 @@ int main(void)
 		cmocka_unit_test(test_member_is_told_when_it_is_equal),
 		cmocka_unit_test(test_target_chooses_the_lowest),
 		cmocka_unit_test(test_accept_at_the_wrong_time_G4),
+		cmocka_unit_test(test_split_since_it_asked_I8),
 		cmocka_unit_test(test_adopted_in_vain),
 		cmocka_unit_test(test_done_must_be_about_this_record_D2),
 		cmocka_unit_test(test_joins_by_a_record_G2),
