@@ -169,7 +169,9 @@ static bool sender_is_there(struct braid_lane *lane)
 
 void braid_lane_close(struct braid_lane *lane)
 {
-	flush_work(&lane->send_work);	/* BYE or REFUSE go out if the socket takes them */
+	/* BYE or REFUSE go out if the socket takes them. Twice: a run that ends just now hands what it did not see to the next. */
+	flush_work(&lane->send_work);
+	flush_work(&lane->send_work);
 	spin_lock_bh(&lane->lock);
 	lane->open = false;
 	lane->stopped = true;
