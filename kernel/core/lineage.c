@@ -281,16 +281,6 @@ bool lineage_mark_written(struct chain *chain, u64 id)
 	return false;
 }
 
-u64 lineage_written_id(const struct chain *chain)
-{
-	u32 i = chain->count;
-
-	while (i--)
-		if (chain->record[i].written)
-			return chain->record[i].id;
-	return 0;
-}
-
 /* Does @record follow @previous (NULL: it is the first one of its chain)? Gaps are for trimmed chains only. */
 static bool record_follows(const struct generation *record, const struct generation *previous, bool trimmed)
 {

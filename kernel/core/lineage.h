@@ -82,8 +82,6 @@ struct generation lineage_next(const struct chain *chain, u64 id, u32 members, u
 
 /* Set the written mark of record @id. False if it was set already, or there is no such record. */
 bool lineage_mark_written(struct chain *chain, u64 id);
-/* Id of the newest record that is marked written, 0 if none is. */
-u64 lineage_written_id(const struct chain *chain);
 
 /* Legal: ids nonzero and unique, parents and numbers ascending, members nonzero, writer sane. Empty is legal. */
 bool lineage_valid(const struct chain *chain);

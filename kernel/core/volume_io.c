@@ -257,7 +257,7 @@ u64 volume_mark_id(const struct volume *volume)
 
 	if (record && volume->mark_asked_id == record->id)
 		return record->id;
-	return MUTANT(mark_of_memory) ? lineage_written_id(&volume->super.chain) : volume->marked_id;
+	return MUTANT(mark_of_memory) && volume_tail(volume) ? volume_tail(volume)->id : volume->marked_id;
 }
 
 bool volume_marked(struct volume *volume, u64 generation_id)
