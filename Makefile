@@ -37,12 +37,12 @@ help:
 
 # ---- module ----
 
-# Kbuild writes beside the sources, so every kernel gets a copy of them of its own; cp -u keeps it incremental.
+# Kbuild writes beside the sources, so every kernel gets a copy of them of its own, and sparse another, which leaves alone the
+# module that guests are booting; cp -u keeps it incremental. Two lanes of `make check` may ask for the same at once: one at a time.
 define build_module
 	@test -n '$(2)' || { echo 'no kernel headers here: apt-get install linux-headers-amd64' >&2; exit 1; }
-	@mkdir -p $(BUILD)/kmod-$(1)
-	@cp -Rup kernel Kbuild $(BUILD)/kmod-$(1)/
-	+$(MAKE) -C $(2) M=$(BUILD)/kmod-$(1) $(kbuild_flags) $(3) modules
+	@mkdir -p $(BUILD)/$(1)
+	+@flock $(BUILD)/$(1) sh -c 'cp -Rup kernel Kbuild $(BUILD)/$(1)/ && $(MAKE) -C $(2) M=$(BUILD)/$(1) $(kbuild_flags) $(3) modules'
 endef
 kernel_dir = $(firstword $(dir $(call headers,$(1))))
 
@@ -55,19 +55,20 @@ modules: $(kernels:%=module-%)
 	@test -n '$(kernels)' || { echo 'no kernel headers here: apt-get install linux-headers-amd64' >&2; exit 1; }
 
 module-%: FORCE
-	$(call build_module,$*,$(call kernel_dir,$*),)
+	$(call build_module,kmod-$*,$(call kernel_dir,$*),)
 
 sparse: $(kernels:%=sparse-%)
 
 sparse-%: FORCE
-	$(call build_module,$*,$(call kernel_dir,$*),W=1 C=2)
+	$(call build_module,sparse-$*,$(call kernel_dir,$*),W=1 C=2)
 
 FORCE:
 
 # ---- command ----
 
 command:
-	+$(MAKE) -C user BUILD=$(BUILD)
+	@mkdir -p $(BUILD)/user
+	+flock $(BUILD)/user $(MAKE) -C user BUILD=$(BUILD)
 
 # ---- install ----
 

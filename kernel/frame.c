@@ -3,7 +3,7 @@
  * Memory of frames that go out, and their encoding [N4]: header and fixed part lie in the frame, the payload is referred to [N5].
  *
  * Memory [L4]: small frames, which is all that the data path needs, come from a reserve; long ones (lists, chains) from the slab
- * first. Sequence number and header checksum are added when a frame is sent (lane.c).
+ * first. Sequence number and header checksum are added when a frame is sent (lane_send.c).
  */
 #include <linux/mempool.h>
 #include <linux/mm.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The primary's requests, between io.c (changes), io_read.c (reads; io_pass.c: those that need no request) and io_log.c (waiting for the log, eviction).
+ * The primary's requests, between io.c (changes), io_read.c (reads; io_pass.c has those that need no request) and io_log.c
+ * (waiting for the log, eviction).
  *
  * Places of a request; it is in exactly one:
  *

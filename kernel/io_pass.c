@@ -51,8 +51,8 @@ static void failed_work(struct work_struct *work)
 	request->length_bytes = read->iter.bi_size;
 	request->failed_nodes = NODE_BIT(volume->core.node);
 	kmem_cache_free(passed_cache, read);
-	pass_ended(volume);	/* the request stands for it */
 	braid_request_start(request);
+	pass_ended(volume);	/* the request is counted by now */
 }
 
 static void passed_endio(struct bio *bio)

@@ -33,7 +33,7 @@ static const struct refusal refusals[] = {
 	[VOLUME_REFUSED_NO_SPLIT] = REFUSAL(-EINVAL, "no-split", "there is no split to resolve"),
 	[VOLUME_REFUSED_OTHER_SPLIT] = REFUSAL(-ESTALE, "other-split",
 		"the split has another id; look at status again before deciding"),
-	[VOLUME_REFUSED_IS_PRIMARY] = REFUSAL(-EBUSY, "is-primary", "the losing side is primary; demote it first"),
+	[VOLUME_REFUSED_IS_PRIMARY] = REFUSAL(-EBUSY, "is-primary", "the losing side has a primary; demote it first"),
 	[VOLUME_REFUSED_META] = REFUSAL(-EIO, "metadata-write", "metadata could not be written"),
 	[VOLUME_REFUSED_MEMBER] = REFUSAL(-EBUSY, "in-sync-member",
 		"that replica is still counted in the in-sync set: the first write without it takes it out"),

@@ -219,10 +219,18 @@ static u32 slot_add(struct actlog *log, u32 region)
 	return index;
 }
 
-static bool too_busy(const struct actlog *log, u32 index)
+static bool is_idle(const struct actlog *log, u32 index)
 {
-	return log->busy_limit && log->nr_busy >= log->busy_limit &&
-	       (index == ACTLOG_NO_SLOT || !log->slots[index].in_flight);
+	return index == ACTLOG_NO_SLOT || !log->slots[index].in_flight;
+}
+
+/* Would so many @idle regions more exceed what may be in use at once? */
+static bool too_busy(const struct actlog *log, u32 idle)
+{
+	if (!log->busy_limit || !idle || log->nr_busy + idle <= log->busy_limit)
+		return false;
+	MARK(log_busy_limit);
+	return true;
 }
 
 enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch)
@@ -230,8 +238,7 @@ enum actlog_get_result actlog_get(struct actlog *log, u32 region, u64 epoch)
 	u32 index = find_slot(log, region);
 	struct actlog_slot *slot;
 
-	if (too_busy(log, index)) {
-		MARK(log_busy_limit);
+	if (too_busy(log, is_idle(log, index))) {
 		log->refused = true;
 		return ACTLOG_FULL;
 	}
@@ -262,12 +269,10 @@ static bool has_room(const struct actlog *log, u32 first, u32 last)
 		u32 index = find_slot(log, region);
 
 		wanted += index == ACTLOG_NO_SLOT;
-		idle += index == ACTLOG_NO_SLOT || !log->slots[index].in_flight;
+		idle += is_idle(log, index);
 	}
-	if (log->busy_limit && idle && log->nr_busy + idle > log->busy_limit) {
-		MARK(log_busy_limit);
+	if (too_busy(log, idle))
 		return false;
-	}
 	for (part = 0; part < log->nr_parts; part++)
 		free += log->part_free[part];
 	if (wanted > free)

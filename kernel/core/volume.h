@@ -92,7 +92,7 @@ enum volume_refusal {
 	VOLUME_REFUSED_NOT_PRIMARY,
 	VOLUME_REFUSED_NO_SPLIT,	/* nothing to resolve */
 	VOLUME_REFUSED_OTHER_SPLIT,	/* the split id is not this one */
-	VOLUME_REFUSED_IS_PRIMARY,	/* the losing side is primary: demote it first */
+	VOLUME_REFUSED_IS_PRIMARY,	/* the losing side has a primary, maybe on another node: demote it first */
 	VOLUME_REFUSED_META,		/* metadata could not be written */
 	VOLUME_REFUSED_MEMBER,		/* nodes: still in the in-sync set */
 	VOLUME_REFUSALS,

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How many instructions one I/O takes on each machine, function by function: counted by the emulator (instructions.c), so what else
-the host computes does not matter, and figures of different commits can be compared."""
+"""How many instructions one I/O takes on each machine, function by function: counted by the emulator (instructions.c). What else
+the host computes weighs far less than in times, and shows where packets and interrupts are shared: compare runs of one host load."""
 import bisect
 import os
 import re

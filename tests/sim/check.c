@@ -142,7 +142,10 @@ bool check_knows_newest(const struct world *world, u8 node)
 
 /* ---- promotion ---- */
 
-/* Who forces the target of a resync has in the end what its last pieces say, which may still wait for the disk (seed 9100000007707, 3 nodes). */
+/*
+ * Who forces the target of a resync has in the end what its last pieces say, which may still wait for the disk (seed 9100000007707,
+ * 3 nodes). The module's promotion waits for them; here the node is primary at once.
+ */
 static void resync_ends_late(struct branch *branch, const struct node *n)
 {
 	u32 i, cell;
