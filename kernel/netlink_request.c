@@ -27,7 +27,7 @@ static const struct refusal refusals[] = {
 		"this replica is half-synced; its content is of no single point in time until the resync ends"),
 	[VOLUME_REFUSED_PEER_PRIMARY] = REFUSAL(-EBUSY, "peer-primary", "another node is primary; demote it there first"),
 	[VOLUME_REFUSED_UNREACHABLE] = REFUSAL(-EHOSTUNREACH, "unreachable",
-		"a member of the in-sync set cannot be asked; say that it is down if you know that it is"),
+		"a node that may know of newer data cannot be asked; say that it is down if you know that it is"),
 	[VOLUME_REFUSED_BUSY] = REFUSAL(-EBUSY, "busy", "another change of this volume is under way; try again"),
 	[VOLUME_REFUSED_NOT_PRIMARY] = REFUSAL(-EINVAL, "not-primary", "this node is not primary"),
 	[VOLUME_REFUSED_NO_SPLIT] = REFUSAL(-EINVAL, "no-split", "there is no split to resolve"),

@@ -151,6 +151,7 @@ static void json_super(struct json *json, const struct ondisk_super *super)
 	json_bool(json, "attached", super->flags & ONDISK_ATTACHED);
 	json_mask(json, "replicas", super->replicas);
 	json_mask(json, "reconcile", super->reconcile);
+	json_mask(json, "replaced", super->replaced);
 	json_id(json, "split_id", super->split_id);
 	json_node_id(json, "split_peer", super->split_peer);
 	json_chain(json, &super->chain);

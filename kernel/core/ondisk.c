@@ -11,7 +11,7 @@
  *   104 name[64]           196 u32 actlog_parts     240 u64 split_ancestor_id
  *                          200 u32 flags            248 u64 split_ancestor_number
  *                          204 u32 replicas         284 u32 reconcile
- *                                                   296 u64 slot_replica[16], 512 chain (codec.h), up to 2568
+ *                          212 u32 replaced         296 u64 slot_replica[16], 512 chain (codec.h), up to 2568
  * Activity log part: 64 u64 written_id, 72 u32 region[ACTLOG_PART_REGIONS].
  * Dirty index block and dirty page: 64 body[META_BODY_BYTES].
  */
@@ -230,6 +230,7 @@ void ondisk_super_encode(const struct ondisk_super *super, u32 copy, u8 *block)
 	core_put_le32(block + 204, super->replicas);
 	block[208] = super->node_id;
 	block[209] = super->split_peer;
+	core_put_le32(block + 212, super->replaced);
 	memcpy(block + 216, super->slot_node, REPLICAS_MAX);
 	core_put_le64(block + 232, super->split_id);
 	core_put_le64(block + 240, super->split_ancestor_id);
@@ -263,6 +264,7 @@ static void super_read_fields(const u8 *block, struct ondisk_super *super)
 	super->reconcile = core_get_le32(block + 284);
 	super->node_id = block[208];
 	super->split_peer = block[209];
+	super->replaced = core_get_le32(block + 212);
 	memcpy(super->slot_node, block + 216, REPLICAS_MAX);
 	super->split_id = core_get_le64(block + 232);
 	super->split_ancestor_id = core_get_le64(block + 240);
@@ -280,7 +282,7 @@ static bool super_reserved_valid(const u8 *block, const struct ondisk_super *sup
 {
 	if ((super->compat & ~ONDISK_COMPAT_KNOWN) || (super->ro_compat & ~ONDISK_RO_COMPAT_KNOWN))
 		return true;
-	return codec_is_zero(block + 210, 6) &&
+	return codec_is_zero(block + 210, 2) &&
 	       codec_is_zero(block + SUPER_RESERVED, SUPER_CHAIN - SUPER_RESERVED) &&
 	       codec_is_zero(block + chain_end, META_BLOCK_BYTES - chain_end);
 }

@@ -461,6 +461,7 @@ static void learn_life(struct step *step, struct volume_peer *peer, u64 replica_
 		return;
 	MARK(new_life_met);
 	*known = replica_id;
+	volume->super.replaced |= NODE_BIT(peer->node);
 	if (!MUTANT(new_life_unnoticed)) {
 		dirty_mark_all(&peer->map);
 		if (volume_is_member(volume, peer->node))

@@ -223,6 +223,7 @@ struct volume {
 		bool active;
 		bool saved;
 		bool held;	/* a peer has it on its disk */
+		u32 replaced;	/* that mask as it was before, for the case that the record is withdrawn */
 		u32 token, serial;
 		u64 id;		/* of the record */
 		u32 waiting;	/* acks outstanding */

@@ -53,9 +53,20 @@ static enum volume_refusal peers_allow(const struct volume *volume, bool force, 
 	return VOLUME_OK;
 }
 
-static u32 unreachable_members(const struct volume *volume)
+/*
+ * Whoever may know something newer has to be asked [G4]. A record that left this node out was made by members of its own last record,
+ * and is known to them. When the disk of one of them is a new one, what it knew is gone, and others to whom it told it, or whom it
+ * took in, may be the only ones who know: then every replica is asked (seed 9300000023046, 3 nodes).
+ */
+static u32 unreachable_witnesses(const struct volume *volume)
 {
-	return volume_members(volume) & ~asked_peers(volume) & ~NODE_BIT(volume->node);
+	u32 wanted = volume_members(volume);
+
+	if ((volume->super.replaced & wanted) && !MUTANT(new_disk_testifies)) {
+		MARK(every_replica_asked);
+		wanted |= volume->super.replicas;
+	}
+	return wanted & ~asked_peers(volume) & ~NODE_BIT(volume->node);
 }
 
 static enum volume_refusal may_be_primary(const struct volume *volume, bool force, u32 peer_down, u32 *nodes)
@@ -82,7 +93,7 @@ static enum volume_refusal may_be_primary(const struct volume *volume, bool forc
 		return refusal;
 	if (volume->sync_source != NODE_NONE)
 		return VOLUME_REFUSED_BUSY;
-	*nodes = MUTANT(promote_unreachable) ? 0 : unreachable_members(volume) & ~peer_down;
+	*nodes = MUTANT(promote_unreachable) ? 0 : unreachable_witnesses(volume) & ~peer_down;
 	return *nodes ? VOLUME_REFUSED_UNREACHABLE : VOLUME_OK;
 }
 
@@ -132,6 +143,7 @@ static void own_history(struct volume *volume, u64 random)
 	/* Another id than the step's own: it may propose a record, too. */
 	first = lineage_next(chain, random * 0x9e3779b97f4a7c15ull, NODE_BIT(volume->node), NODE_NONE);
 	lineage_append(chain, &first);
+	volume->super.replaced &= ~first.members;
 }
 
 static void become_primary(struct step *step)
@@ -338,6 +350,7 @@ static void forget(struct step *step, const struct volume_event *event)
 	if (!MUTANT(forget_keeps_replica))
 		volume->super.replicas &= ~NODE_BIT(event->node);
 	volume->super.reconcile &= ~NODE_BIT(event->node);
+	volume->super.replaced &= ~NODE_BIT(event->node);
 	volume->super.slot_node[peer - volume->peer] = NODE_NONE;
 	volume->super.slot_replica[peer - volume->peer] = 0;
 	if (peer->relation == VOLUME_OFF)

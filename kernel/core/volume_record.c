@@ -24,13 +24,26 @@ bool volume_generation_fits(const struct volume *volume)
 	const struct generation *tail = volume_tail(volume);
 
 	return tail && (tail->writer == volume->node || MUTANT(writer_not_recorded)) &&
+	       !(volume->super.replaced & tail->members) &&
 	       (tail->members == volume_required_members(volume) || MUTANT(member_by_label));
+}
+
+/*
+ * Whom does a record vouch for? One that adds a member: for the replica that joins. Any other is its writer's, made with all of its
+ * members present: for these.
+ */
+static void record_vouches(struct volume *volume, u32 before, u32 members)
+{
+	u32 added = members & ~before;
+
+	volume->super.replaced &= ~(added ? added : members);
 }
 
 static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 {
 	struct volume *volume = step->volume;
 	struct generation record = lineage_next(&volume->super.chain, step->random, members, writer);
+	u32 before = volume_members(volume);
 	struct volume_peer *peer;
 
 	/*
@@ -43,6 +56,8 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	for_each_peer(volume, peer)	/* [D1] whoever drops out lacks what the log still covers */
 		if (!(members & NODE_BIT(peer->node)) && !(volume->streaming & NODE_BIT(peer->node)))
 			volume->super.reconcile &= ~NODE_BIT(peer->node);
+	volume->proposal.replaced = volume->super.replaced;
+	record_vouches(volume, before, members);
 	volume->proposal.active = true;
 	volume->proposal.saved = false;
 	volume->proposal.held = false;
@@ -163,8 +178,10 @@ static void send_maps(struct step *step, const struct volume_peer *to)
 static void withdraw(struct volume *volume)
 {
 	volume->proposal.active = false;
-	if (volume_tail(volume)->id == volume->proposal.id)	/* unless another chain was adopted meanwhile */
+	if (volume_tail(volume)->id == volume->proposal.id) {	/* unless another chain was adopted meanwhile */
 		volume->super.chain.count--;
+		volume->super.replaced |= volume->proposal.replaced;
+	}
 	volume_greet_others(volume);
 }
 
@@ -292,6 +309,7 @@ static void on_record(struct step *step, struct volume_peer *peer, const struct 
 	}
 	core_trace(volume->super.volume_id, "record of the writer continues the chain -> made durable [G3]");
 	volume_learn_replicas(volume, body->record.members);
+	record_vouches(volume, before, body->record.members);
 	mark_dropped(step, peer, before & ~body->record.members);
 	if ((before & me) && !(body->record.members & me) && peer->relation == VOLUME_SOURCE &&
 	    !MUTANT(dropped_target_complete)) {

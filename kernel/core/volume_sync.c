@@ -139,6 +139,18 @@ static bool holds_all(const struct volume *volume, const struct chain *chain)
 	       (lineage_find(&volume->super.chain, lineage_stripped_tail(chain)->id) || MUTANT(behind_holds_all));
 }
 
+/*
+ * A history that comes from elsewhere [G4]. Named as a member in a record that this replica never had, it has the place of a former
+ * one on this node. And a replica without a history has not met the members' replicas: any of them may be a new one.
+ */
+static void replaced_at_adoption(struct volume *volume, const struct generation *tail, u8 source)
+{
+	if (!lineage_find(&volume->super.chain, tail->id) && !MUTANT(former_place_taken))
+		volume->super.replaced |= tail->members & NODE_BIT(volume->node);
+	if (!volume->super.chain.count)
+		volume->super.replaced |= tail->members & ~NODE_BIT(source);
+}
+
 static void on_accept(struct step *step, struct volume_peer *peer, const struct wire_accept *accept)
 {
 	struct volume *volume = step->volume;
@@ -178,6 +190,7 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	}
 	if (MUTANT(target_forgets_own_bits))
 		dirty_clear_all(&peer->map);
+	replaced_at_adoption(volume, tail, peer->node);
 	volume->super.chain = accept->chain;
 	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
 	volume_learn_replicas(volume, volume_members(volume));

@@ -161,6 +161,7 @@ static void super(struct codec *c, struct ondisk_super *s, u64 pair[2])
 	FIELD(c, s->flags);
 	FIELD(c, s->replicas);
 	FIELD(c, s->reconcile);
+	FIELD(c, s->replaced);
 	met(c, s);
 	records(c, &s->chain.count, s->chain.record);
 	if (!(s->flags & ONDISK_SPLIT))
@@ -361,6 +362,7 @@ static void proposals(struct codec *c, struct node *n)
 	if (v->proposal.active) {
 		FIELD(c, v->proposal.saved);
 		FIELD(c, v->proposal.held);
+		FIELD(c, v->proposal.replaced);
 		generation_id(c, &v->proposal.id);
 		FIELD(c, v->proposal.waiting);
 		token(c, n, &v->proposal.token);

@@ -105,6 +105,8 @@
 	X(promote_unreachable, "G8", "Q1", sim, "a replica is promoted while a member cannot be asked") \
 	X(promotion_not_rechecked, "I12", "Q6", test_volume_command, "what changed while the peers were asked does not stop a promotion") \
 	X(primary_grants, "I12", "Q6", test_volume_command, "a primary allows another one") \
+	X(new_disk_testifies, "G4", "G16", test_volume_command, "a member with a new disk counts as one that knows of nothing newer") \
+	X(former_place_taken, "G4", "G16", test_volume_sync, "a new replica takes the former one's place in a record as if it had been there") \
 	X(two_grants, "I12", "Q6", Q6-two-askers, "two promotions are granted at once") \
 	X(stale_asker_granted, "G4", "Q5", test_volume_command, "a peer that a record left out gets its grant") \
 	X(yields_under_primary, "G7", "G14", test_volume_command, "a side of a split yields while it has a primary on another node") \

@@ -59,6 +59,44 @@ static void test_promote_wants_every_member_G8(void **state)
 	expect_done(VOLUME_OK, 0);					/* it is already */
 }
 
+/* HIGH wrote without this node, took LOW in, and got a new disk: only LOW knows (seed 9300000023046, 3 nodes). */
+static void test_a_new_disk_is_no_witness_G4(void **state)
+{
+	struct chain chain = chain_of(NODE_BIT(ME) | NODE_BIT(HIGH)), none = { 0 };
+	struct wire_greet empty;
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	post_node(VOLUME_EVENT_PEER_UP, HIGH);
+	empty = facts_of(HIGH, &none, 0);
+	empty.replica_id = 900;
+	greet_with(HIGH, empty);
+	agree_all();
+	assert_int_equal(volume->super.replaced, NODE_BIT(HIGH));
+	refused_promotion(false, 0, VOLUME_REFUSED_UNREACHABLE, NODE_BIT(LOW));
+	assert_int_equal(volume_promote_check(volume, false, NODE_BIT(LOW), &(u32){ 0 }), VOLUME_OK);
+	meet(LOW, &chain, 0);
+	agree_all();
+	post_promote(false, 0);					/* everybody is heard */
+	answer_promotion(HIGH, true, VOLUME_OK);
+	answer_promotion(LOW, true, VOLUME_OK);
+	expect_done(VOLUME_OK, 0);
+}
+
+/* The writer's first record since speaks for all who are in it. When it cannot be kept, nothing is known as before. */
+static void test_a_writer_vouches_for_its_members_G4(void **state)
+{
+	(void)state;
+	bed_writing();
+	volume->super.replaced = NODE_BIT(HIGH) | NODE_BIT(THIRD);
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_WAIT);
+	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+	assert_int_equal(lineage_tail(&volume->super.chain)->members, EVERYBODY);
+	assert_int_equal(volume->super.replaced, NODE_BIT(THIRD));
+	post_saved(false);						/* withdrawn, and proposed anew */
+	assert_int_equal(volume->proposal.replaced, NODE_BIT(HIGH) | NODE_BIT(THIRD));
+}
+
 static void test_promote_looks_at_the_peers_I12(void **state)
 {
 	struct chain chain = chain_of(EVERYBODY), longer = chain;
@@ -566,6 +604,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_promote_wants_a_complete_replica_G4),
 		cmocka_unit_test(test_promote_wants_every_member_G8),
+		cmocka_unit_test(test_a_new_disk_is_no_witness_G4),
+		cmocka_unit_test(test_a_writer_vouches_for_its_members_G4),
 		cmocka_unit_test(test_promote_looks_at_the_peers_I12),
 		cmocka_unit_test(test_promote_waits_for_the_resync),
 		cmocka_unit_test(test_promotion_hears_every_answer_I12),

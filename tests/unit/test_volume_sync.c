@@ -339,6 +339,43 @@ static void test_unknown_frames_change_nothing(void **state)
 	expect_relation(HIGH, VOLUME_TARGET);
 }
 
+/* Records name nodes: a replica that never had the one which names it stands in the place of a former one. */
+static void test_takes_a_former_place_G4(void **state)
+{
+	struct chain chain = bed_target(), none = { 0 };
+
+	(void)state;
+	post_accept(LOW, &chain);
+	assert_int_equal(volume->super.replaced, 0);		/* it does not name this node */
+	chain = bed_target();
+	chain_add(&chain, 3, NODE_BIT(ME) | NODE_BIT(LOW), NODE_NONE, true);
+	post_accept(LOW, &chain);
+	assert_int_equal(volume->super.replaced, NODE_BIT(ME));
+
+	/* And one that has met nobody yet does not know who else does. */
+	chain = chain_of(EVERYBODY);
+	bed_start(&none, EVERYBODY);
+	meet(LOW, &chain, 0);
+	agree_all();
+	expect_relation(LOW, VOLUME_SOURCE_ASKED);
+	post_accept(LOW, &chain);
+	assert_int_equal(volume->super.replaced, NODE_BIT(ME) | NODE_BIT(HIGH));
+}
+
+/* A record that adds a member speaks for the replica that joins; any other, for all who are in it. */
+static void test_whom_a_record_vouches_for_G4(void **state)
+{
+	(void)state;
+	bed_resyncing();
+	volume->super.replaced = NODE_BIT(HIGH) | NODE_BIT(LOW);
+	dirty_clear_all(&peer_of(HIGH)->map);
+	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
+	assert_int_equal(volume->proposal.adding, HIGH);
+	assert_int_equal(volume->super.replaced, NODE_BIT(LOW));
+	post_saved(false);					/* withdrawn, and proposed anew */
+	assert_int_equal(volume->proposal.replaced, NODE_BIT(HIGH) | NODE_BIT(LOW));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -355,6 +392,8 @@ int main(void)
 		cmocka_unit_test(test_done_must_be_about_this_record_D2),
 		cmocka_unit_test(test_joins_by_a_record_G2),
 		cmocka_unit_test(test_unknown_frames_change_nothing),
+		cmocka_unit_test(test_takes_a_former_place_G4),
+		cmocka_unit_test(test_whom_a_record_vouches_for_G4),
 	};
 
 	return cmocka_run_group_tests_name("volume_sync", tests, NULL, NULL);
