@@ -374,6 +374,8 @@ static void count_acked(struct world *world, u8 node, const struct request *requ
 	if (record) {
 		record->attempts++;
 		record->acks++;
+		if (record->branch != check_branch(world, node))
+			world->branch[check_branch(world, node)].under = record->id;
 	}
 }
 
@@ -481,22 +483,33 @@ void check_before_power_cut(struct world *world, u8 node)
 	}
 }
 
+static void branch_yields(struct branch *branch)
+{
+	branch->yields = true;
+	/*
+	 * Both sides may be one branch: where damage made a split of none, and where a third replica that was left behind early in
+	 * this branch wins (seed 1795378226892, 4 nodes).
+	 */
+	memset(branch->acked, 0, sizeof(branch->acked));
+	memset(branch->over, 0, sizeof(branch->over));
+	memset(branch->firm, 0, sizeof(branch->firm));
+}
+
 void check_yields(struct world *world, u8 node)
 {
+	const struct chain *chain = &world->node[node].volume.super.chain;
 	u16 branch = check_branch(world, node);
+	u32 i;
 
 	world->node[node].yields = true;
 	world->node[node].resolving = true;
 	if (branch == NO_BRANCH)
 		return;
-	world->branch[branch].yields = true;
-	/*
-	 * Both sides may be one branch: where damage made a split of none, and where a third replica that was left behind early in
-	 * this branch wins (seed 1795378226892, 4 nodes).
-	 */
-	memset(world->branch[branch].acked, 0, sizeof(world->branch[branch].acked));
-	memset(world->branch[branch].over, 0, sizeof(world->branch[branch].over));
-	memset(world->branch[branch].firm, 0, sizeof(world->branch[branch].firm));
+	branch_yields(&world->branch[branch]);
+	/* A branch whose writer found its own record fitting, and made none, is given up with that one (seed 9400000031327, 5 nodes). */
+	for (i = 0; i < world->nr_branches; i++)
+		if (world->branch[i].parent == branch && world->branch[i].under && lineage_find(chain, world->branch[i].under))
+			branch_yields(&world->branch[i]);
 }
 
 /* [D2] The source is about to clear these cells for the peer: it holds them, on stable storage, and so does the source. */

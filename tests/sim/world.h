@@ -257,6 +257,7 @@ struct node {
 struct branch {
 	u16 parent;
 	bool yields;			/* an administrator gave it up */
+	u64 under;			/* record of its parent that its first writes were acknowledged under, 0: its own only */
 	u32 acked[WORLD_CELLS];		/* acknowledged or read, and not lost with the writer's power */
 	u32 over[WORLD_CELLS];		/* the same, but its write is over: what a flush that is asked for now covers */
 	u32 firm[WORLD_CELLS];		/* covered by a flush that completed */
