@@ -125,6 +125,15 @@ static const struct side *source_when_same(const struct side *me, const struct s
 }
 
 /*
+ * Ahead by records that it does not hold, and its administrator ended the split that they are of. Whom it has them from may have given
+ * them up before it, and the others have written nothing since: the chains show no split any more (seed 9400000031327, 5 nodes).
+ */
+static bool leftover_yields(const struct side *ahead, const struct side *behind)
+{
+	return has(ahead, WIRE_GREET_YIELD) && !has(behind, WIRE_GREET_YIELD) && !MUTANT(leftover_never_yields);
+}
+
+/*
  * The one that is ahead, unless it is ahead only by the mark of a record that the other has as well: whoever is a complete
  * member after that record holds all that was acknowledged under it. So a half-synced one gives way, and so does everybody
  * to a primary, whose own mark may still be on its way to its disk.
@@ -133,7 +142,13 @@ static const struct side *source_when_ahead(const struct side *ahead, const stru
 {
 	const struct generation *newest = lineage_stripped_tail(&ahead->facts->chain);
 
-	if ((!complete(ahead, behind) || has(behind, WIRE_GREET_PRIMARY)) && complete(behind, ahead) &&
+	if (!complete(behind, ahead))
+		return ahead;
+	if (!complete(ahead, behind) && leftover_yields(ahead, behind)) {
+		MARK(leftover_yields);
+		return behind;
+	}
+	if ((!complete(ahead, behind) || has(behind, WIRE_GREET_PRIMARY)) &&
 	    lineage_find(&behind->facts->chain, newest->id) && !MUTANT(ahead_is_source)) {
 		MARK(ahead_but_half_synced);
 		return behind;

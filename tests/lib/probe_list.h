@@ -89,6 +89,7 @@
 	X(authority_ignored, "G6", "G19", test_volume_complete, "among equal copies after a crash pairs choose differently") \
 	X(with_primary_ignored, "G6", "B20", sim, "replicas in sync with one primary do not see that they are equal") \
 	X(ahead_is_source, "G4", "G12", test_plan, "who is ahead by a mark alone is the source though half-synced") \
+	X(leftover_never_yields, "G7", "G14", test_plan, "a half-synced leftover of a side that was given up stands against the others for ever") \
 	X(source_beside_primary, "R1", "B2", sim, "a secondary resyncs a replica that a primary should") \
 	X(primary_is_target, "I8", "G9", test_plan, "a running primary is resynced") \
 	/* resync dialogue */ \

@@ -163,6 +163,36 @@ static void test_ahead_by_a_mark_G4(void **state)
 	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_I_AM_SOURCE);
 }
 
+/* Half-synced with records of a side that yielded elsewhere: when its administrator ends the split, too, it is resynced. */
+static void test_leftover_of_a_side_that_yielded_G7(void **state)
+{
+	enum lineage_verdict verdict;
+
+	(void)state;
+	memset(&mine, 0, sizeof(mine));
+	memset(&peer, 0, sizeof(peer));
+	mine.flags = WIRE_GREET_DISK | WIRE_GREET_DIRTY;
+	peer.flags = WIRE_GREET_DISK | WIRE_GREET_DIRTY | WIRE_GREET_SPLIT | WIRE_GREET_SYNCING;
+	mine.primary = peer.primary = mine.sync_source = peer.sync_source = NODE_NONE;
+	add(&mine.chain, 1, 7, 0, true);
+	peer.chain = mine.chain;
+	add(&mine.chain, 2, 5, 0, false);
+	add(&peer.chain, 3, 4, 2, true);
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_WAIT_INCOMPLETE);
+	assert_int_equal(verdict, LINEAGE_PEER_IS_AHEAD);
+	peer.flags |= WIRE_GREET_YIELD;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_I_AM_SOURCE);
+	mine.flags |= WIRE_GREET_YIELD;		/* so does the other, in a split of its own */
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_WAIT_INCOMPLETE);
+	mine.flags &= ~(u32)WIRE_GREET_YIELD;
+	mine.flags |= WIRE_GREET_SYNCING;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_WAIT_INCOMPLETE);
+	mine.flags &= ~(u32)WIRE_GREET_SYNCING;
+	peer.flags &= ~(u32)WIRE_GREET_SYNCING;	/* what it holds is whole, and nobody else wrote: nothing to be given up */
+	peer.chain.record[1].members = 6;
+	assert_int_equal(volume_plan(&mine, 0, &peer, 1, &verdict), VOLUME_PLAN_PEER_IS_SOURCE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +200,7 @@ int main(void)
 		cmocka_unit_test(test_a_source_is_complete_G4),
 		cmocka_unit_test(test_split_needs_a_decision_G7),
 		cmocka_unit_test(test_ahead_by_a_mark_G4),
+		cmocka_unit_test(test_leftover_of_a_side_that_yielded_G7),
 	};
 
 	random_init();
