@@ -425,6 +425,27 @@ static u8 other_side(const struct world *world, u8 node)
 	return volume->super.flags & ONDISK_SPLIT ? other : NODE_NONE;
 }
 
+/*
+ * Half-synced from a side that yielded since: it shows the split still and nobody stands on the other side any more. Who looks at all of
+ * them and finds a whole copy ends it there, too (seed 9400000031327, 5 nodes).
+ */
+static bool is_leftover(const struct world *world, u8 node)
+{
+	const struct volume *volume = &world->node[node].volume;
+	u8 i;
+
+	if (!(volume->super.flags & ONDISK_SPLIT) || !(volume->super.flags & ONDISK_SYNCING) || volume->super.flags & ONDISK_YIELD)
+		return false;
+	for (i = 0; i < world->nr_nodes; i++) {
+		const struct volume_peer *peer = volume_peer_const(volume, i);
+
+		if (peer && peer->relation == VOLUME_WAITING && peer->plan == VOLUME_PLAN_WAIT_INCOMPLETE &&
+		    !(peer->facts->flags & WIRE_GREET_SYNCING) && check_holds_everything(world, i))
+			return true;
+	}
+	return false;
+}
+
 /* Its side has a primary, which goes on: it is refused to yield. Who asks anyway would have the judge owe nothing any more. */
 static bool side_has_primary(const struct volume *volume)
 {
@@ -439,6 +460,13 @@ static void end_split(struct world *world, struct dice *dice, u8 node)
 	u8 other = other_side(world, node);
 	struct volume_event event = { .type = VOLUME_EVENT_RESOLVE, .value = n->volume.super.split_id, .node = other };
 
+	if (other == NODE_NONE && !n->command_pending && is_leftover(world, node)) {
+		world_trace(world, "%u: administrator: nobody needs this half-synced rest of a split", node);
+		event.node = n->volume.super.split_peer;
+		n->command_pending = true;
+		world_event(world, node, &event);
+		return;
+	}
 	if (other == NODE_NONE || n->command_pending)
 		return;
 	if (world_is_primary(world, node)) {
