@@ -244,6 +244,18 @@ static void yield_split(struct step *step)
 	volume_greet_all(volume);
 }
 
+/* The last word counts: else both sides would yield, each to the other, and stay as they are (seed 9500000016227, 3 nodes). */
+static void keep_after_all(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	core_trace(volume->super.volume_id, "this side of the split yields no more [G7]");
+	MARK(yield_withdrawn);
+	volume->super.flags &= ~ONDISK_YIELD;
+	volume->command.token = step_save(step, false);
+	volume_greet_all(volume);
+}
+
 /* Several replicas may stand on the other side of one split. */
 static bool is_in_split(const struct volume *volume, u8 node)
 {
@@ -326,7 +338,10 @@ static void resolve(struct step *step, const struct volume_event *event)
 	for_each_peer(volume, peer)
 		if (peer->up && peer->relation == VOLUME_SPLIT)
 			step_send(step, peer, WIRE_RESOLVE)->frame.value = volume->super.split_id;
-	done(step, VOLUME_OK, 0);
+	if ((volume->super.flags & ONDISK_YIELD) && !MUTANT(yield_for_good))
+		keep_after_all(step);
+	else
+		done(step, VOLUME_OK, 0);
 }
 
 static void forget(struct step *step, const struct volume_event *event)

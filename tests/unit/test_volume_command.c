@@ -451,6 +451,25 @@ static void test_resolve_for_this_side_G7(void **state)
 	refused_resolve(volume->super.split_id, ME, VOLUME_REFUSED_UNREACHABLE);
 }
 
+/* Told to yield, and then to stay, while the other side yields as well: it stays, when that is durable. */
+static void test_kept_after_all_G7(void **state)
+{
+	(void)state;
+	bed_split(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	greet(LOW, &peer_of(LOW)->facts->chain, WIRE_GREET_YIELD);
+	agree_all();
+	expect_relation(LOW, VOLUME_SPLIT);
+	post_resolve(volume->super.split_id, ME);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	assert_non_null(sent(LOW, WIRE_RESOLVE));
+	assert_non_null(sent(LOW, WIRE_GREET));
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	post_saved(true);
+	expect_done(VOLUME_OK, 0);
+}
+
 static void test_told_to_yield_G7(void **state)
 {
 	(void)state;
@@ -619,6 +638,7 @@ int main(void)
 		cmocka_unit_test(test_resolve_names_the_right_split_G7),
 		cmocka_unit_test(test_resolve_against_this_side_G7),
 		cmocka_unit_test(test_resolve_for_this_side_G7),
+		cmocka_unit_test(test_kept_after_all_G7),
 		cmocka_unit_test(test_told_to_yield_G7),
 		cmocka_unit_test(test_side_with_a_primary_does_not_yield_G7),
 		cmocka_unit_test(test_a_grant_ends_the_yield_G7),
