@@ -474,6 +474,9 @@ static void end_split(struct world *world, struct dice *dice, u8 node)
 			fault_demote(world, node);
 		return;
 	}
+	/* It was told already. When all were told, whoever is promoted yields no more (seed 9500000016227, 3 nodes). */
+	if (n->volume.super.flags & ONDISK_YIELD)
+		return;
 	if (side_has_primary(&n->volume) || (!world_is_primary(world, other) && node < other && percent(dice, 80)))
 		return;
 	world_trace(world, "%u: administrator: the other side of the split wins", node);
