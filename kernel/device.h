@@ -285,7 +285,7 @@ int braid_meta_flush_data(struct braid_volume *volume);
 /* The local disk failed (first error wins): posts DISK_FAILED, no more I/O goes to it. Any context. */
 void braid_disk_failed(struct braid_volume *volume, const char *what, int error);
 
-/* ---- io.c ---- */
+/* ---- io.c, io_event.c, io_log.c, io_read.c ---- */
 int braid_io_init(struct braid_volume *volume);
 void braid_io_free(struct braid_volume *volume);
 void braid_io_submit(struct braid_volume *volume, struct bio *bio);	/* from submit_bio of the gendisk */

@@ -48,8 +48,7 @@ void braid_request_put(struct braid_request *request)
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
-/* What the user sees, with the disk's statistics. Takes the bio away from the request: under the lock. */
-static struct bio *take_bio(struct braid_request *request)
+struct bio *braid_request_take_bio(struct braid_request *request)
 {
 	struct bio *bio = request->bio;
 
@@ -88,7 +87,7 @@ static void over(struct braid_request *request, bool ok)
 	unsigned long flags;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	bio = take_bio(request);
+	bio = braid_request_take_bio(request);
 	braid_range_unlock(&volume->ranges, &request->range);
 	if (ok)
 		count_request(volume, request);
@@ -194,14 +193,14 @@ static void request_ended(struct braid_request *request)
 		braid_io_round_flushed(volume->io, ok);
 	else if (!request->flushing)
 		braid_io_not_idle(volume->io);
-	bio = take_bio(request);
+	bio = braid_request_take_bio(request);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	braid_flush_end(&followers, ok);
 	end_bio(bio, ok);
 	braid_request_put(request);
 }
 
-static void drop_hold(struct braid_request *request)
+void braid_request_drop_hold(struct braid_request *request)
 {
 	if (atomic_dec_and_test(&request->holds))
 		request_ended(request);
@@ -216,11 +215,7 @@ static void leave_log(struct braid_request *request, u8 node)
 	list_del_init(&request->entry);
 }
 
-/*
- * One acknowledgement without error, or @node is waited for no more (VOLUME_ANSWER_NONE). True: the last one; the caller drops
- * the hold after unlocking. Under the lock.
- */
-static bool acked_locked(struct braid_request *request, u8 node, enum volume_answer answer)
+bool braid_request_acked(struct braid_request *request, u8 node, enum volume_answer answer)
 {
 	if (!volume_waits_for(&request->ack, node))
 		return false;
@@ -230,23 +225,12 @@ static bool acked_locked(struct braid_request *request, u8 node, enum volume_ans
 	return volume_acked(&request->volume->core, &request->ack, node, answer);
 }
 
-/* The same when the core releases the requests that missed @node, and this node's own. Under the lock. */
-static bool released_locked(struct braid_request *request, u8 node)
+bool braid_request_released(struct braid_request *request, u8 node)
 {
 	if (!volume_waits_for(&request->ack, node))
 		return false;
 	leave_log(request, node);
 	return volume_released(&request->volume->core, &request->ack, node);
-}
-
-static void end_collected(struct list_head *ending)
-{
-	struct braid_request *request, *next;
-
-	list_for_each_entry_safe(request, next, ending, ending) {
-		list_del_init(&request->ending);
-		drop_hold(request);
-	}
 }
 
 /* ---- the local part ---- */
@@ -264,10 +248,10 @@ void braid_request_local_end(struct braid_request *request, bool failed)
 	spin_lock_irqsave(&volume->lock, flags);
 	/* While others hold the write this node leaves the in-sync set first: braid_io_release() of this node. */
 	if (!failed || !(request->ack.nodes & ~NODE_BIT(self)))
-		last = acked_locked(request, self, answer);
+		last = braid_request_acked(request, self, answer);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	if (last)
-		drop_hold(request);
+		braid_request_drop_hold(request);
 }
 
 static void local_endio(struct bio *bio)
@@ -470,8 +454,8 @@ static void change_start(struct braid_request *request)
 	if (local)
 		braid_request_local_start(request);
 	if (nobody)	/* a flush with nothing to do; or an error, as ok_nodes is empty */
-		drop_hold(request);
-	drop_hold(request);
+		braid_request_drop_hold(request);
+	braid_request_drop_hold(request);
 }
 
 void braid_request_start(struct braid_request *request)
@@ -622,182 +606,6 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 		braid_buffer_from_bio(request->buffer, bio);	/* [W2] */
 	}
 	braid_request_start(request);
-}
-
-/* ---- from peers and from the core ---- */
-
-void braid_io_acks(struct braid_volume *volume, u8 node, u64 request_id, u8 result)
-{
-	enum volume_answer answer = result == WIRE_ACK_STABLE ? VOLUME_ANSWER_STABLE : VOLUME_ANSWER_VOLATILE;
-	struct braid_request *request;
-	bool last = false, report = false;
-	unsigned long flags;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	request = braid_request_find(volume, request_id);
-	/* Of a peer that left the stream since: the answer belongs to its former incarnation. */
-	if (request && request->ack.missed & NODE_BIT(node))
-		request = NULL;
-	if (request && request->kind != REQUEST_READ && node != volume->core.node) {
-		report = result == WIRE_ACK_FAILED && volume_waits_for(&request->ack, node);
-		if (result != WIRE_ACK_FAILED)
-			last = acked_locked(request, node, answer);
-	}
-	spin_unlock_irqrestore(&volume->lock, flags);
-	if (report)
-		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_IO_FAILED, node);
-	if (last)
-		drop_hold(request);
-}
-
-void braid_io_missed(struct braid_volume *volume, u8 node)
-{
-	struct braid_io *io = volume->io;
-	struct braid_request *request;
-	unsigned long flags;
-	u32 bucket;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++)
-		hlist_for_each_entry(request, &io->in_flight[bucket], by_id)
-			if (request->kind != REQUEST_READ)
-				volume_missed(&volume->core, &request->ack, node);
-	spin_unlock_irqrestore(&volume->lock, flags);
-}
-
-void braid_io_release(struct braid_volume *volume, u8 node)
-{
-	struct braid_io *io = volume->io;
-	struct braid_request *request;
-	LIST_HEAD(ending);
-	unsigned long flags;
-	u32 bucket;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++)
-		hlist_for_each_entry(request, &io->in_flight[bucket], by_id)
-			if (request->kind != REQUEST_READ && released_locked(request, node))
-				list_add_tail(&request->ending, &ending);
-	spin_unlock_irqrestore(&volume->lock, flags);
-	end_collected(&ending);
-}
-
-/* Nobody will be asked any more, whoever has not answered. Under the lock. */
-static void give_up(struct braid_request *request, struct list_head *ending)
-{
-	u8 node;
-
-	for (node = 0; node < NODES_MAX; node++)
-		if (acked_locked(request, node, VOLUME_ANSWER_NONE))
-			list_add_tail(&request->ending, ending);
-}
-
-/* No complete replica is left, though a resync target may have taken the writes in flight. Under the lock. */
-static void doom_in_flight(struct braid_io *io, struct list_head *ending)
-{
-	struct braid_request *request;
-	u32 bucket;
-
-	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
-		hlist_for_each_entry(request, &io->in_flight[bucket], by_id) {
-			if (request->kind == REQUEST_READ)
-				continue;
-			request->doomed = true;
-			give_up(request, ending);
-		}
-	}
-}
-
-void braid_io_gate(struct braid_volume *volume)
-{
-	struct braid_io *io = volume->io;
-	LIST_HEAD(ending);
-	unsigned long flags;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	if (volume_gate_write(&volume->core) == VOLUME_GATE_FAIL)
-		doom_in_flight(io, &ending);
-	list_splice_tail_init(&io->gate_waiters, &io->ready);
-	if (!list_empty(&io->ready))
-		queue_work(volume->workqueue, &io->work);
-	spin_unlock_irqrestore(&volume->lock, flags);
-	end_collected(&ending);
-}
-
-void braid_io_peer_down(struct braid_volume *volume, u8 node)
-{
-	struct braid_io *io = volume->io;
-	struct braid_request *request;
-	struct hlist_node *next;
-	bool waits = false;
-	unsigned long flags;
-	u32 bucket;
-
-	spin_lock_irqsave(&volume->lock, flags);
-	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
-		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
-			waits |= request->kind != REQUEST_READ && volume_waits_for(&request->ack, node);
-			if (request->kind != REQUEST_READ || request->read_node != node)
-				continue;
-			braid_read_take_back(request);
-			braid_request_ready(request);
-		}
-	}
-	spin_unlock_irqrestore(&volume->lock, flags);
-	if (waits)
-		braid_engine_post_simple(volume, VOLUME_EVENT_IO_WAITS, NODE_NONE);
-}
-
-/* ---- forced down ---- */
-
-/* Everything in flight: the user's bio of a change ends now; peers are waited for no more. Under the lock. */
-static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios)
-{
-	struct braid_io *io = volume->io;
-	struct braid_request *request;
-	struct hlist_node *next;
-	struct bio *bio;
-	u32 bucket;
-
-	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
-		hlist_for_each_entry_safe(request, next, &io->in_flight[bucket], by_id) {
-			if (request->kind == REQUEST_READ) {
-				braid_read_take_back(request);
-				braid_request_ready(request);	/* finds io->failing */
-				continue;
-			}
-			request->preflush = false;
-			request->flush_epoch = 0;	/* proves nothing any more */
-			bio = take_bio(request);
-			if (bio)
-				bio_list_add(bios, bio);
-			request->kind = request->kind == REQUEST_FLUSH ? REQUEST_WRITE : request->kind;
-			give_up(request, ending);
-		}
-	}
-}
-
-void braid_io_fail_all(struct braid_volume *volume)
-{
-	struct braid_io *io = volume->io;
-	LIST_HEAD(ending);
-	struct bio_list bios;
-	struct bio *bio;
-	unsigned long flags;
-
-	bio_list_init(&bios);
-	spin_lock_irqsave(&volume->lock, flags);
-	io->failing = true;
-	fail_in_flight(volume, &ending, &bios);
-	list_splice_tail_init(&io->gate_waiters, &io->ready);
-	list_splice_tail_init(&io->full_waiters, &io->ready);
-	braid_flush_fail_all(io);
-	queue_work(volume->workqueue, &io->work);
-	wake_up_all(&volume->changed);	/* who waits for an eviction round */
-	spin_unlock_irqrestore(&volume->lock, flags);
-	while ((bio = bio_list_pop(&bios)))
-		bio_io_error(bio);
-	end_collected(&ending);
 }
 
 /* Nothing runs for a user, nor on the local disk on behalf of one. */

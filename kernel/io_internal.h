@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The primary's requests, between io.c (changes), io_read.c (reads; io_pass.c has those that need no request) and io_log.c
- * (waiting for the log, eviction).
+ * The primary's requests, between io.c (changes), io_event.c (what peers and the core say about them), io_read.c (reads;
+ * io_pass.c has those that need no request) and io_log.c (waiting for the log, eviction).
  *
  * Places of a request; it is in exactly one:
  *
@@ -128,7 +128,6 @@ static inline bool braid_request_is_internal(const struct braid_request *request
 	return request->kind == REQUEST_FLUSH && !request->bio;
 }
 
-
 /* io.c */
 /* From one of the pools of struct braid_io. Sleeps (GFP_NOIO), never NULL. */
 struct braid_request *braid_request_alloc(struct braid_volume *volume, mempool_t *pool);
@@ -147,6 +146,17 @@ void braid_request_insert(struct braid_request *request);	/* with a new id; unde
 /* A read leaves in_flight: answered, or another node is to be asked. Under the lock. */
 void braid_read_take_back(struct braid_request *request);
 struct braid_request *braid_request_find(struct braid_volume *volume, u64 id);	/* under the lock */
+/* What the user sees, with the disk's statistics. Takes the bio away from the request: under the lock. */
+struct bio *braid_request_take_bio(struct braid_request *request);
+/*
+ * One acknowledgement without error, or @node is waited for no more (VOLUME_ANSWER_NONE). True: the last one; the caller drops
+ * the hold after unlocking. Under the lock.
+ */
+bool braid_request_acked(struct braid_request *request, u8 node, enum volume_answer answer);
+/* The same when the core releases the requests that missed @node, and this node's own. Under the lock. */
+bool braid_request_released(struct braid_request *request, u8 node);
+/* Every acknowledgement is in, or sending is over; with both, the request ends. Any context, not under the lock. */
+void braid_request_drop_hold(struct braid_request *request);
 /* The local part: start it (process context), or its end (any context). */
 void braid_request_local_start(struct braid_request *request);
 void braid_request_local_end(struct braid_request *request, bool failed);
