@@ -341,6 +341,23 @@ static void test_record_is_answered_when_durable_G3(void **state)
 	assert_int_equal(lineage_tail(&volume->super.chain)->id, 4);
 }
 
+/* Of the writer's records all members are vouched for; of one that adds a member, who joins. */
+static void test_record_vouches_for_members_G4(void **state)
+{
+	struct chain chain;
+
+	(void)state;
+	bed_in_sync();
+	chain = volume->super.chain;
+	volume->super.replaced = NODE_BIT(HIGH) | NODE_BIT(THIRD);
+	assert_int_equal(offer_record(LOW, &chain, 2, EVERYBODY | NODE_BIT(THIRD)), -1);
+	assert_int_equal(volume->super.replaced, NODE_BIT(HIGH));
+	post_saved(true);
+	chain = volume->super.chain;
+	assert_int_equal(offer_record(LOW, &chain, 3, EVERYBODY), -1);
+	assert_int_equal(volume->super.replaced, 0);
+}
+
 static void test_record_drops_a_member_D1(void **state)
 {
 	struct chain chain;
@@ -836,6 +853,7 @@ int main(void)
 		cmocka_unit_test(test_bodies_of_what_is_gone),
 		cmocka_unit_test(test_records_refused_G3),
 		cmocka_unit_test(test_record_is_answered_when_durable_G3),
+		cmocka_unit_test(test_record_vouches_for_members_G4),
 		cmocka_unit_test(test_record_drops_a_member_D1),
 		cmocka_unit_test(test_acknowledgements_of_records_G3),
 		cmocka_unit_test(test_record_id_met_before),
