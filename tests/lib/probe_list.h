@@ -38,7 +38,7 @@
 	X(dry_not_checked, "D2", "B3", test_volume_sync, "a resync that reports that it is dry is believed though bits were set since") \
 	X(target_bits_ignored, "G6", "G14", sim, "the source ignores the bits that the target sent") \
 	X(target_forgets_own_bits, "I8", "B19", B19-source-forgets, "a target forgets its own changes when a resync begins") \
-	X(adopted_without_maps, "I8", "B8", N1-every-dialogue-broken, "a target stores the chain of the source before its own bits") \
+	X(adopted_without_maps, "I8", "B8", test_volume_sync, "a target stores the chain of the source before its own bits") \
 	/* the activity log */ \
 	X(data_before_log, "W3", "B10", test_actlog, "data is written before its region is durably in the log") \
 	X(failed_commit_ignored, "W3", "B10", test_actlog, "a log commit that failed counts as done") \
@@ -131,8 +131,8 @@
 	X(settled_for_ever, "W5", "W6", test_flush, "what a replica had flushed counts when it comes back, and for the next writer") \
 	X(cache_not_told, "W5", "W6", sim, "replicas with a volatile cache acknowledge writes as stable") \
 	X(fua_ignored, "W5", "W6", sim, "FUA writes stay in the volatile cache") \
-	X(local_write_before_log, "W3", "B10", D1-every-block-damaged, "the primary writes before its region is logged") \
-	X(apply_before_log, "W3", "B10", B10-log-write-fails-there, "a secondary writes before its region is logged") \
+	X(local_write_before_log, "W3", "B10", B10-data-after-log, "the primary writes before its region is logged") \
+	X(apply_before_log, "W3", "B10", B10-data-after-log, "a secondary writes before its region is logged") \
 	X(ranges_unlocked, "W1", "W7", sim, "writes that overlap do not wait for each other on the primary") \
 	X(peer_error_acked, "W4", "W8", D2-record-fails-there, "a failed write of a peer counts as acknowledged") \
 	X(local_error_acked, "W4", "W11", B10-log-write-fails-here, "a write that failed here completes before the node left the in-sync set") \

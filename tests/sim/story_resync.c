@@ -341,6 +341,31 @@ static void dropped_while_in_flight(void)
 	settle();
 }
 
+static bool data_without_log(u8 node, u32 cell)
+{
+	const struct node *n = &stage.node[node];
+
+	return n->disk.cache[cell] && !actlog_is_ready(&n->volume.log, actlog_region(cell_offset(cell)));
+}
+
+static void data_after_log(void)
+{
+	u32 i, left = 60000;
+
+	promote(0);
+	until(together(3));
+	for (i = 0; i < WORLD_GROUPS; i++) {
+		struct ticket ticket = write_begins(0, group(i));
+
+		while (!over(ticket)) {
+			step_towards(&left, "never: all groups written", __FILE__, __LINE__);
+			must(!data_without_log(0, i * GROUP_CELLS) && !data_without_log(1, i * GROUP_CELLS));
+		}
+		must(acked(ticket));
+	}
+	settle();
+}
+
 static void log_write_fails_here(void)
 {
 	struct ticket ticket;
@@ -730,6 +755,7 @@ static const struct story stories[] = {
 	  crash_with_an_absent_third, NULL },
 	{ "B9-dropped-while-in-flight", 3, "D1", "a member is dropped with a write in flight: every other member marks it",
 	  dropped_while_in_flight, NULL },
+	{ "B10-data-after-log", 2, "W3", "no data on either disk before its region is in the log there", data_after_log, NULL },
 	{ "B10-log-write-fails-here", 2, "W3", "the primary's log cannot be written: no data either", log_write_fails_here, NULL },
 	{ "B10-log-write-fails-there", 2, "W3 W4", "a secondary's log cannot be written: no data either, and it is out",
 	  log_write_fails_there, NULL },

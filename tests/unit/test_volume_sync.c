@@ -346,6 +346,7 @@ static void test_takes_a_former_place_G4(void **state)
 
 	(void)state;
 	post_accept(LOW, &chain);
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);	/* with it its own bits [I8] */
 	assert_int_equal(volume->super.replaced, 0);		/* it does not name this node */
 	chain = bed_target();
 	chain_add(&chain, 3, NODE_BIT(ME) | NODE_BIT(LOW), NODE_NONE, true);
