@@ -5,6 +5,9 @@
  * A local read that fails takes the range lock like a write, reads from a peer while it holds it, answers the user and
  * writes the good data back. Without the lock the rewrite could put older data over a newer write. The disk is
  * given up only when that rewrite fails. The rewrite needs no log: it stores what the in-sync replicas hold anyway.
+ *
+ * Without a disk here every read takes the lock, and so waits for writes of these blocks that are in flight: an earlier read, here or
+ * at another peer, may have seen what this one has not got yet, and what was read does not vanish [I3].
  */
 #include <linux/bio.h>
 #include "io_internal.h"
@@ -86,7 +89,7 @@ static u8 choose_node(struct braid_request *request, bool *failed, bool *io_wait
 	}
 	if (node == self)
 		return node;
-	if (request->failed_nodes & NODE_BIT(self) && !request->range.queued &&
+	if (!request->range.queued &&
 	    !braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes,
 			      braid_request_range_ready))
 		return NODE_NONE;

@@ -123,6 +123,7 @@
 	X(primary_applies, "I20", "S3", test_volume, "a primary applies the write of another node") \
 	X(peer_error_ignored, "W4", "W8", N2-only-data-blocked, "a peer that failed a write stays in the stream") \
 	/* the simulator's own data path and metadata, which stand for the module's (tests/sim) */ \
+	X(read_there_unlocked, "I3", "W11", W11-read-after-the-disk, "a primary without a disk reads from a peer beside a write in flight there") \
 	X(flush_not_done, "W5", "W6", sim, "the primary answers a flush without flushing its disk") \
 	X(apply_flush_not_done, "W5", "W6", sim, "a secondary answers a flush without flushing its disk") \
 	X(flush_skipped_with_cache, "W5", "W6", sim, "a flush does not go to replicas that said that writes may be in a volatile cache") \

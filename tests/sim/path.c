@@ -360,7 +360,7 @@ static bool try_read(struct world *world, u8 node, struct request *r)
 	}
 	if (from == node)
 		return read_here(world, node, r);
-	if (r->failed_nodes & NODE_BIT(node) && !r->ranged) {
+	if (!r->ranged && !MUTANT(read_there_unlocked)) {
 		if (path_busy(n, r->cells, r))
 			return false;
 		r->ranged = true;

@@ -282,6 +282,41 @@ static void read_error(void)
 	settle();
 }
 
+/*
+ * What was read here beside a write in flight is not gone when the disk here dies and reads go elsewhere [I3]. On which lane a read
+ * goes is random, one is free.
+ */
+static void read_after_the_disk(void)
+{
+	struct ticket write, other, reads[3];
+	u32 i, nr_over = 0;
+
+	promote(0);
+	write_everything(0);
+	until(together(3));
+	hold_kind(0, 1, MESSAGE_WRITE);
+	write = write_begins(0, group(2));
+	until(took_off(write) && !volume_waits_for(&request_of(write)->ack, 0));
+	reads[0] = read_begins(0, group(2));
+	until(over(reads[0]));
+	disk_dies(0);
+	other = write_begins(0, group(3));
+	until(disk_is_given_up(0) && !(tail(0)->members & NODE_BIT(0)));
+	for (i = 0; i < CORE_ARRAY_SIZE(reads); i++)
+		reads[i] = read_begins(0, group(2));
+	pass(400);
+	must(!over(write));
+	for (i = 0; i < CORE_ARRAY_SIZE(reads); i++)
+		nr_over += over(reads[i]);
+	must(!nr_over);
+	release_all();
+	until(over(write) && over(other));
+	for (i = 0; i < CORE_ARRAY_SIZE(reads); i++)
+		until(over(reads[i]));
+	disk_recovers(0);
+	settle();
+}
+
 static void not_from_a_target(void)
 {
 	struct ticket ticket;
@@ -406,6 +441,8 @@ static const struct story stories[] = {
 	{ "W10-lanes-out-of-order", 2, "W1 W5", "one lane is late, the other is not", lanes_out_of_order, NULL },
 	{ "W11-read-error", 2, "W7", "a bad block is read from the peer and written again; without a peer the read fails alone",
 	  read_error, NULL },
+	{ "W11-read-after-the-disk", 3, "I3 W7", "what was read beside a write in flight is read again after the disk died here",
+	  read_after_the_disk, NULL },
 	{ "W11-not-from-a-target", 2, "I2 W7", "a read error is not repaired from a replica that is being resynced",
 	  not_from_a_target, NULL },
 	{ "W12-frozen-writes", 3, "W4 G3 I14", "writes that wait for a record complete exactly once", frozen_writes_complete_once,
