@@ -170,7 +170,13 @@ static void log_end(struct world *world, u8 node)
 	disk_failed(world, node);
 }
 
-static bool log_step(struct world *world, u8 node)
+bool meta_log_wanted(const struct node *n)
+{
+	return n->meta.log_busy || (!n->disk_failed_posted && n->listed &&
+				    (n->volume.log.part_removed || actlog_commit_wanted(&n->volume.log)));
+}
+
+bool meta_log_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 
@@ -550,7 +556,12 @@ static void fail(struct world *world, u8 node)
 	disk_failed(world, node);
 }
 
-static bool save_step(struct world *world, u8 node)
+bool meta_save_wanted(const struct node *n)
+{
+	return n->meta.nr_pending || n->meta.phase != PHASE_IDLE || n->meta.nr_queued;
+}
+
+bool meta_save_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 	struct meta *meta = &n->meta;
@@ -582,11 +593,6 @@ static bool save_step(struct world *world, u8 node)
 		meta->map_state = 0;
 		return true;
 	}
-}
-
-bool meta_step(struct world *world, u8 node)
-{
-	return world_below(world, 2) ? save_step(world, node) : log_step(world, node);
 }
 
 /* ---- attach ---- */

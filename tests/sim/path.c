@@ -449,7 +449,12 @@ static bool local_step(struct world *world, u8 node, struct request *r)
 	return true;
 }
 
-static bool request_step(struct world *world, u8 node, struct request *r)
+bool path_request_wanted(const struct request *r)
+{
+	return r->state == REQUEST_QUEUED || r->state == REQUEST_LOGGING || r->state == REQUEST_LOCAL;
+}
+
+bool path_request_step(struct world *world, u8 node, struct request *r)
 {
 	struct node *n = &world->node[node];
 
@@ -715,7 +720,7 @@ static bool apply_step(struct world *world, u8 node, struct apply *a)
 	return true;
 }
 
-static bool any_apply_step(struct world *world, u8 node)
+bool path_apply_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 	u32 start, i, seen = 0;
@@ -812,25 +817,33 @@ void path_power_cut(struct world *world, u8 node)
 }
 
 /* A quiet log is emptied some time; a demotion does it now. */
-static bool round_step(struct world *world, u8 node)
+bool path_round_wanted(const struct node *n)
+{
+	return n->volume.role == VOLUME_PRIMARY && n->volume.log.nr_used && !n->volume.quiet;
+}
+
+bool path_round_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 
-	if (n->volume.role != VOLUME_PRIMARY || !n->volume.log.nr_used)
-		return false;
-	if (n->volume.quiet || world_below(world, actlog_evict_wanted(&n->volume.log) ? 2 : 100))
+	if (!path_round_wanted(n) || world_below(world, actlog_evict_wanted(&n->volume.log) ? 2 : 100))
 		return false;
 	return path_internal_flush(world, node);
 }
 
+bool path_demote_wanted(const struct node *n)
+{
+	return n->demote != DEMOTE_NONE && n->demote != DEMOTE_ASKED;
+}
+
 /* [engine.c] braid_volume_demote(): quiet, flushed everywhere, log empty, then the role goes. */
-static bool demote_step(struct world *world, u8 node)
+bool path_demote_step(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
 	struct request *r;
 	u32 i, open = 0;
 
-	if (n->demote == DEMOTE_NONE || n->demote == DEMOTE_ASKED)
+	if (!path_demote_wanted(n))
 		return false;
 	if (n->volume.role != VOLUME_PRIMARY || world_below(world, 5000) == 0) {	/* its deadline passed */
 		n->demote = DEMOTE_NONE;
@@ -848,21 +861,4 @@ static bool demote_step(struct world *world, u8 node)
 		return false;
 	n->demote = DEMOTE_FLUSHING;
 	return true;
-}
-
-bool path_step(struct world *world, u8 node)
-{
-	struct node *n = &world->node[node];
-
-	switch (world_below(world, 8)) {
-	case 0:
-		return round_step(world, node);
-	case 1:
-		return demote_step(world, node);
-	case 2: case 3: case 4:
-		return any_apply_step(world, node);
-	default:
-		return n->volume.role == VOLUME_PRIMARY &&
-		       request_step(world, node, &n->requests[world_below(world, WORLD_WRITES_MAX)]);
-	}
 }

@@ -99,6 +99,11 @@ static void proof_begin(struct world *world, u8 node, struct resync *r)
 	world_send(world, node, r->node, 1 + world_below(world, WORLD_LANES - 1), message);
 }
 
+bool sync_wanted(const struct resync *r)
+{
+	return r->running && !r->failed && !r->dry_posted;
+}
+
 bool sync_step(struct world *world, u8 node, u8 to)
 {
 	struct node *n = &world->node[node];
@@ -107,7 +112,7 @@ bool sync_step(struct world *world, u8 node, u8 to)
 	struct save_request save = { .kind = SAVE_DRY, .node = to };
 	u32 cell, tries;
 
-	if (!r->running || r->failed || r->dry_posted)
+	if (!sync_wanted(r))
 		return false;
 	peer = volume_peer(&n->volume, to);
 	if (!peer || peer->relation != VOLUME_TARGET)

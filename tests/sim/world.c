@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The simulated world: machines, engine of each volume, sessions, the network, the clock.
+ * The simulated world: machines, engine of each volume, ends of sessions, the network, the clock.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -87,7 +87,7 @@ void world_message_free(struct world *world, struct message *message)
 	world->free_messages = message;
 }
 
-static struct message *lane_take(struct lane *lane)
+struct message *world_lane_take(struct lane *lane)
 {
 	struct message *message = lane->first;
 
@@ -98,13 +98,13 @@ static struct message *lane_take(struct lane *lane)
 	return message;
 }
 
-static void lanes_clear(struct world *world, u8 from, u8 to)
+void world_lanes_clear(struct world *world, u8 from, u8 to)
 {
 	u32 i;
 
 	for (i = 0; i < WORLD_LANES; i++)
 		while (world->lane[from][to][i].nr)
-			world_message_free(world, lane_take(&world->lane[from][to][i]));
+			world_message_free(world, world_lane_take(&world->lane[from][to][i]));
 }
 
 void world_send(struct world *world, u8 from, u8 to, u32 index, struct message *message)
@@ -345,7 +345,7 @@ static void limit_log(struct world *world, u8 node)
 		v->log.busy_limit = limit;
 }
 
-static void engine_step(struct world *world, u8 node)
+void world_engine_step(struct world *world, u8 node)
 {
 	static struct volume_actions actions;
 	struct node *n = &world->node[node];
@@ -417,8 +417,8 @@ void world_power_cut(struct world *world, u8 node)
 	events_drop(n);
 	for (i = 0; i < world->nr_nodes; i++) {
 		n->session[i] = 0;
-		lanes_clear(world, i, node);
-		lanes_clear(world, node, i);
+		world_lanes_clear(world, i, node);
+		world_lanes_clear(world, node, i);
 	}
 }
 
@@ -438,139 +438,6 @@ void world_cut(struct world *world, u8 from, u8 to, bool cut)
 	world->count_cuts += cut && !world->cut[from][to];
 	world->cut[from][to] = cut;
 	world_trace(world, "link %u -> %u %s", from, to, cut ? "cut" : "heals");
-}
-
-static void session_opens(struct world *world, u8 a, u8 b)
-{
-	u8 side;
-
-	lanes_clear(world, a, b);
-	lanes_clear(world, b, a);
-	for (side = 0; side < 2; side++) {
-		u8 node = side ? b : a, peer = side ? a : b;
-		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer };
-
-		world->node[node].session[peer] = (u32)++world->sequence;
-		event.value = world->node[node].session[peer];
-		if (world->node[node].listed)
-			world_event(world, node, &event);
-	}
-	world_trace(world, "session %u - %u opens", a, b);
-}
-
-/* Sessions follow the links: each end notices by itself; a new one opens when both have noticed. */
-static bool session_step(struct world *world)
-{
-	u8 a = (u8)world_below(world, world->nr_nodes), b = (u8)world_below(world, world->nr_nodes);
-	struct node *x = &world->node[a], *y = &world->node[b];
-	bool cut = world->cut[a][b] || world->cut[b][a];
-
-	if (a == b || !x->powered)
-		return false;
-	if (x->session[b]) {
-		if (y->powered && y->session[a] && !cut)
-			return false;
-		if (world_percent(world, 70))	/* half open for a while */
-			return true;
-		lanes_clear(world, b, a);
-		world_end_session(world, a, b);
-		return true;
-	}
-	if (!y->powered || y->session[a] || cut)
-		return false;
-	session_opens(world, a, b);
-	return true;
-}
-
-static bool deliver(struct world *world, u8 from, u8 to, u32 index)
-{
-	struct lane *lane = &world->lane[from][to][index];
-	struct node *n = &world->node[to];
-	struct message *message;
-
-	if (!lane->nr || lane->first->ready_us > world->now_us || world->cut[from][to] || !n->session[from] ||
-	    !world->node[from].powered)
-		return false;
-	if (n->nr_events > WORLD_EVENTS_MAX / 2)
-		return false;	/* [engine.c] the lane is throttled */
-	message = lane_take(lane);
-	if (!n->listed) {
-		world_message_free(world, message);
-		return true;
-	}
-	if (message->kind == MESSAGE_FRAME) {
-		struct volume_event event = { .type = VOLUME_EVENT_FRAME, .node = from,
-					      .frame_type = message->frame_type, .body = message->body };
-
-		message->body = NULL;
-		world_event(world, to, &event);
-	} else if (n->volume_session[from] == n->session[from]) {
-		path_receive(world, from, to, index, message);
-	}
-	world_message_free(world, message);
-	return true;
-}
-
-/* ---- one step ---- */
-
-/* Nothing was found to do: time passes until something may arrive. */
-static void pass_time(struct world *world)
-{
-	u64 next = world->now_us + 1000;
-	u8 a, b;
-	u32 i;
-
-	for (a = 0; a < world->nr_nodes; a++)
-		for (b = 0; b < world->nr_nodes; b++)
-			for (i = 0; i < WORLD_LANES; i++) {
-				const struct lane *lane = &world->lane[a][b][i];
-
-				if (lane->nr && lane->first->ready_us > world->now_us && lane->first->ready_us < next)
-					next = lane->first->ready_us;
-			}
-	world->now_us = next;
-}
-
-static bool step_once(struct world *world)
-{
-	u8 node = (u8)world_below(world, world->nr_nodes), peer;
-	struct node *n = &world->node[node];
-
-	if (!n->powered)
-		return world_below(world, 4) == 0 && session_step(world);
-	switch (world_below(world, 16)) {
-	case 0:
-		return session_step(world);
-	case 1: case 2: case 3: case 4: case 5:
-		peer = (u8)world_below(world, world->nr_nodes);
-		return node != peer && deliver(world, peer, node, world_below(world, WORLD_LANES));
-	case 6: case 7: case 8:
-		if (!n->attached || !n->nr_events)
-			return false;
-		engine_step(world, node);
-		return true;
-	case 9: case 10: case 11:
-		return n->attached && meta_step(world, node);
-	case 12:
-		return n->listed && sync_step(world, node, (u8)world_below(world, world->nr_nodes));
-	default:
-		return n->listed && path_step(world, node);
-	}
-}
-
-bool world_step(struct world *world)
-{
-	u32 tries;
-
-	world->steps++;
-	world->now_us += 1 + world_below(world, 8);
-	for (tries = 1; tries <= 300; tries++) {
-		if (step_once(world))
-			return true;
-		if (tries % 60 == 0)
-			pass_time(world);
-	}
-	return false;
 }
 
 /* ---- life ---- */
@@ -598,7 +465,7 @@ void world_free(struct world *world)
 
 	for (a = 0; a < world->nr_nodes; a++) {
 		for (b = 0; b < world->nr_nodes; b++)
-			lanes_clear(world, a, b);
+			world_lanes_clear(world, a, b);
 		events_drop(&world->node[a]);
 	}
 	while ((message = world->free_messages)) {

@@ -4,6 +4,7 @@
  * everything that happens is drawn from one seed.
  *
  *   world.c   engines, sessions, the network, the clock: the counterpart of engine.c, dispatch.c, session.c
+ *   schedule.c  what happens next
  *   meta.c    metadata on a simulated disk, through the shipped codec: meta.c, meta_maps.c, device.c
  *   path.c    writes, reads, eviction of the primary; writes that arrive: io*.c, apply.c
  *   sync.c    resync: sync.c, sync_target.c
@@ -320,8 +321,6 @@ bool world_percent(struct world *world, u32 percent);
 /* Machines that are off, with formatted disks and quiet knobs. Then world_boot() each. */
 void world_init(struct world *world, u64 seed, u32 nr_nodes);
 void world_free(struct world *world);
-/* One random thing happens somewhere. False when nothing can happen. */
-bool world_step(struct world *world);
 void world_event(struct world *world, u8 node, const struct volume_event *event);
 void world_event_simple(struct world *world, u8 node, enum volume_event_type type, u8 peer);
 /* A message of @from's volume to @to; the caller fills it, body included. Lost unless both are in one session. */
@@ -355,6 +354,15 @@ static inline u32 granule_cells(u32 cell)
 	return 3u << (cell & ~1u);
 }
 
+void world_engine_step(struct world *world, u8 node);	/* its next event */
+struct message *world_lane_take(struct lane *lane);
+void world_lanes_clear(struct world *world, u8 from, u8 to);
+
+/* ---- schedule.c ---- */
+
+/* One random thing happens somewhere. False when nothing can happen. */
+bool world_step(struct world *world);
+
 /* ---- meta.c ---- */
 
 void meta_format(struct world *world, u8 node, bool fresh);
@@ -362,7 +370,11 @@ void meta_format(struct world *world, u8 node, bool fresh);
 bool meta_attach(struct world *world, u8 node);
 void meta_give_slots(struct node *n, const struct volume_event *event);
 void meta_save(struct world *world, u8 node, const struct save_request *request);
-bool meta_step(struct world *world, u8 node);
+/* One step of what is being saved, or of the log's transaction. False: not now; *_wanted() false: never without something else. */
+bool meta_save_step(struct world *world, u8 node);
+bool meta_save_wanted(const struct node *n);
+bool meta_log_step(struct world *world, u8 node);
+bool meta_log_wanted(const struct node *n);
 /* What the power cut leaves of writes that were under way. */
 void meta_torn(struct world *world, u8 node);
 void disk_failed(struct world *world, u8 node);
@@ -370,7 +382,14 @@ void disk_flush(struct disk *disk);
 
 /* ---- path.c ---- */
 
-bool path_step(struct world *world, u8 node);
+/* The same for the data path: eviction, demotion, writes that arrived, requests of a primary's users. */
+bool path_round_step(struct world *world, u8 node);
+bool path_round_wanted(const struct node *n);
+bool path_demote_step(struct world *world, u8 node);
+bool path_demote_wanted(const struct node *n);
+bool path_apply_step(struct world *world, u8 node);
+bool path_request_step(struct world *world, u8 node, struct request *r);
+bool path_request_wanted(const struct request *r);
 void path_receive(struct world *world, u8 from, u8 to, u32 lane, const struct message *message);
 void path_gate(struct world *world, u8 node);
 void path_missed(struct world *world, u8 node, u8 peer);
@@ -392,6 +411,7 @@ void path_fail_queued(struct world *world, u8 node);
 void sync_start(struct world *world, u8 node, u8 peer);
 void sync_stop(struct world *world, u8 node, u8 peer);
 bool sync_step(struct world *world, u8 node, u8 peer);
+bool sync_wanted(const struct resync *r);
 void sync_ack(struct world *world, u8 node, u8 from, const struct message *message);
 bool sync_holds(const struct node *n, u32 cells);
 
