@@ -361,15 +361,26 @@ void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp)
 }
 
 /*
- * What all members of the generation in which it was asked acknowledged belongs to that one, though another may be proposed
- * meanwhile, which may fail (seed 1795375390059, 3 nodes). Else it belongs to the newest.
+ * It belongs to the first generation, from the one in which it was asked, whose members have all acknowledged it, though another may
+ * be proposed meanwhile, which may fail (seeds 1795375390059, 3 nodes, and 9810000053684, 4 nodes). Else to the newest.
  */
+static struct record *acked_under(const struct world *world, const struct volume *volume, const struct request *request)
+{
+	const struct chain *chain = &volume->super.chain;
+	bool since = false;
+	u32 i;
+
+	for (i = 0; i < chain->count; i++) {
+		since |= chain->record[i].id == request->generation_id;
+		if (since && !(chain->record[i].members & ~request->ok_nodes))
+			return record_find(world, chain->record[i].id);
+	}
+	return tail_record(world, volume);
+}
+
 static void count_acked(struct world *world, u8 node, const struct request *request)
 {
-	const struct volume *volume = &world->node[node].volume;
-	const struct generation *asked = lineage_find(&volume->super.chain, request->generation_id);
-	bool by_all = asked && !(asked->members & ~request->ok_nodes);
-	struct record *record = by_all ? record_find(world, asked->id) : tail_record(world, volume);
+	struct record *record = acked_under(world, &world->node[node].volume, request);
 
 	if (record) {
 		record->attempts++;
