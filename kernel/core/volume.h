@@ -221,7 +221,8 @@ struct volume {
 	u32 next_token;
 	struct {
 		bool active;
-		bool saved;
+		bool saved;	/* the save here is over, if there is a disk */
+		bool kept;	/* and did not fail */
 		bool held;	/* a peer has it on its disk */
 		u32 replaced;	/* that mask as it was before, for the case that the record is withdrawn */
 		u32 token, serial;

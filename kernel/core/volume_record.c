@@ -60,6 +60,7 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	record_vouches(volume, before, members);
 	volume->proposal.active = true;
 	volume->proposal.saved = false;
+	volume->proposal.kept = false;
 	volume->proposal.held = false;
 	volume->proposal.id = record.id;
 	volume->proposal.adding = adding;
@@ -98,6 +99,12 @@ static struct volume_peer *joining(struct volume *volume)
 	return NULL;
 }
 
+/* Its last save failed: DISK_FAILED is on its way, and what is proposed before that would not be kept either. */
+static bool disk_is_failing(const struct volume *volume)
+{
+	return volume->disk == VOLUME_DISK_OK && volume->proposal.saved && !volume->proposal.kept && !MUTANT(unsaved_record_withdrawn);
+}
+
 void volume_try_propose(struct step *step)
 {
 	struct volume *volume = step->volume;
@@ -105,7 +112,7 @@ void volume_try_propose(struct step *step)
 	struct volume_peer *peer = joining(volume);
 	bool writer = volume->role == VOLUME_PRIMARY;
 
-	if (volume->proposal.active || volume->accepting.token || !tail)
+	if (volume->proposal.active || volume->accepting.token || !tail || disk_is_failing(volume))
 		return;
 	if (writer && (volume->io_waits || member_missed(volume)) && !volume_generation_fits(volume)) {
 		u32 members = volume_required_members(volume);
@@ -188,14 +195,14 @@ static void withdraw(struct volume *volume)
 /*
  * Everybody asked has answered or left. A record that no disk has is not agreed: whom it drops would not be known to lack the
  * writes that it releases, and may overwrite them (seed 8000000034681, 3 nodes). What waits for it then fails. It stays in the chain
- * when the disk here has it and failed since: that one may come back, and whoever is greeted meanwhile should know
+ * when the disk here may have it and failed since: that one may come back, and whoever is greeted meanwhile should know
  * (seed 7000000101459, 3 nodes).
  */
 static void nobody_waited_for(struct step *step)
 {
 	struct volume *volume = step->volume;
 
-	if (volume->disk == VOLUME_DISK_OK || volume->proposal.held || MUTANT(record_held_by_nobody)) {
+	if ((volume->disk == VOLUME_DISK_OK && volume->proposal.kept) || volume->proposal.held || MUTANT(record_held_by_nobody)) {
 		proposal_done(step);
 	} else if (volume->proposal.token) {
 		MARK(record_on_failed_disk);
@@ -206,17 +213,25 @@ static void nobody_waited_for(struct step *step)
 	}
 }
 
+/*
+ * A save that failed may be on the disk all the same, which is being given up: DISK_FAILED follows and asks for another generation.
+ * That one continues this, which the peers get as well. In its place it would be the other side of a split, should the disk
+ * come back (seed 9820000027299, 3 nodes).
+ */
 void volume_proposal_saved(struct step *step, bool ok)
 {
 	struct volume *volume = step->volume;
 	struct volume_peer *peer;
 
-	if (!ok) {	/* the disk is being given up: DISK_FAILED follows and asks for another generation */
+	if (!ok) {
 		MARK(proposal_save_failed);
-		withdraw(volume);
-		return;
+		if (MUTANT(unsaved_record_withdrawn)) {
+			withdraw(volume);
+			return;
+		}
 	}
 	volume->proposal.saved = true;
+	volume->proposal.kept = ok;
 	for_each_peer(volume, peer) {
 		struct volume_action *action;
 

@@ -118,7 +118,7 @@ void volume_send_accept(struct step *step, struct volume_peer *peer)
 {
 	const struct volume *volume = step->volume;
 
-	if (!volume->proposal.active || volume->proposal.saved || MUTANT(accept_before_durable))
+	if (!volume->proposal.active || volume->proposal.kept || MUTANT(accept_before_durable))
 		step_send(step, peer, WIRE_SYNC_ACCEPT);
 }
 

@@ -361,6 +361,7 @@ static void proposals(struct codec *c, struct node *n)
 	newest_number(c, &v->proposal.serial);
 	if (v->proposal.active) {
 		FIELD(c, v->proposal.saved);
+		FIELD(c, v->proposal.kept);
 		FIELD(c, v->proposal.held);
 		FIELD(c, v->proposal.replaced);
 		generation_id(c, &v->proposal.id);

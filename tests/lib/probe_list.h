@@ -54,6 +54,7 @@
 	X(gate_open_early, "G3", "G4", D2-record-fails-here, "writes begin under a record that is not agreed yet") \
 	X(record_acks_not_awaited, "G3", "G4", sim, "a record is in force as soon as it is durable here") \
 	X(record_held_by_nobody, "G3", "G3", test_volume, "a primary without a disk counts a record as agreed that no peer answered") \
+	X(unsaved_record_withdrawn, "G5", "G3", test_volume, "a record whose save failed, and which the disk may have, is replaced by another one") \
 	X(record_acked_before_durable, "G3", "G4", test_volume, "a record is acknowledged before it is durable") \
 	X(stale_record_ack_counts, "G3", "Q7", test_volume, "the answer to an older record counts for the newest") \
 	X(refused_record_counts, "G3", "Q7", test_volume, "a record that a member refused counts as accepted there") \

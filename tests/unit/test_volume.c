@@ -430,12 +430,14 @@ static void test_record_that_cannot_be_saved(void **state)
 	bed_primary();
 	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
 	assert_int_equal(volume->super.chain.count, 2);
-	volume->io_waits = false;
-	post_saved(false);
-	assert_false(volume->proposal.active);
-	assert_int_equal(volume->super.chain.count, 1);			/* as if it had never been */
-	assert_null(sent(LOW, WIRE_RECORD));
+	post_saved(false);						/* the disk may have it: it stays, and all get it */
+	assert_int_equal(volume->super.chain.count, 2);
+	assert_non_null(sent(LOW, WIRE_RECORD));
 	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);			/* and the next one goes without this disk */
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_WAIT);
+	ack_record(LOW, volume->proposal.serial, true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	assert_int_equal(volume->super.chain.count, 3);
 	assert_int_equal(lineage_tail(&volume->super.chain)->members, NODE_BIT(LOW) | NODE_BIT(HIGH));
 	assert_int_equal(lineage_tail(&volume->super.chain)->writer, ME);
 	assert_non_null(sent(LOW, WIRE_RECORD));
@@ -498,6 +500,29 @@ static void test_record_that_a_failed_disk_has_G3(void **state)
 	assert_true(lineage_tail(&volume->super.chain)->id == saved);
 	assert_null(wanted(VOLUME_DO_RELEASE, LOW));
 	assert_non_null(wanted(VOLUME_DO_GATE, NODE_NONE));
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
+}
+
+/* It may be on the disk here, whose save failed, and nobody else has it: it counts as little. */
+static void test_record_whose_save_failed_G3(void **state)
+{
+	struct volume_ack ack;
+	u64 saved;
+
+	(void)state;
+	bed_writing();
+	volume_begin(volume, &ack, 0, 4096);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	volume_missed(volume, &ack, LOW);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	volume_missed(volume, &ack, HIGH);
+	saved = lineage_tail(&volume->super.chain)->id;
+	bed.token = volume->proposal.token;
+	post_saved(false);
+	assert_false(volume->proposal.active);
+	assert_true(lineage_tail(&volume->super.chain)->id == saved);
+	assert_null(wanted(VOLUME_DO_RELEASE, LOW));
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
 	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
 }
 
@@ -860,6 +885,7 @@ int main(void)
 		cmocka_unit_test(test_record_that_cannot_be_saved),
 		cmocka_unit_test(test_record_that_no_disk_has_G3),
 		cmocka_unit_test(test_record_that_a_failed_disk_has_G3),
+		cmocka_unit_test(test_record_whose_save_failed_G3),
 		cmocka_unit_test(test_record_that_a_lost_peer_has_G3),
 		cmocka_unit_test(test_gates),
 		cmocka_unit_test(test_smallest_log_limits_D6),

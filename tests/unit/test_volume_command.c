@@ -93,8 +93,17 @@ static void test_a_writer_vouches_for_its_members_G4(void **state)
 	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
 	assert_int_equal(lineage_tail(&volume->super.chain)->members, EVERYBODY);
 	assert_int_equal(volume->super.replaced, NODE_BIT(THIRD));
-	post_saved(false);						/* withdrawn, and proposed anew */
-	assert_int_equal(volume->proposal.replaced, NODE_BIT(HIGH) | NODE_BIT(THIRD));
+
+	bed_writing();
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	ack_record(LOW, volume->proposal.serial, true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	volume->super.replaced = NODE_BIT(HIGH);
+	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+	assert_int_equal(volume->super.replaced, 0);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);			/* no disk has it: withdrawn */
+	assert_int_equal(volume->super.replaced, NODE_BIT(HIGH));
 }
 
 static void test_promote_looks_at_the_peers_I12(void **state)
