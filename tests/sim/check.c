@@ -506,10 +506,11 @@ static void branch_yields(struct branch *branch)
 	memset(branch->firm, 0, sizeof(branch->firm));
 }
 
-void check_yields(struct world *world, u8 node)
+void check_yields(struct world *world, u8 node, u8 winner)
 {
-	const struct chain *chain = &world->node[node].volume.super.chain;
+	const struct chain *chain = &world->node[node].volume.super.chain, *kept = &world->node[winner].volume.super.chain;
 	u16 branch = check_branch(world, node);
+	const struct record *record;
 	u32 i;
 
 	world->node[node].yields = true;
@@ -521,6 +522,12 @@ void check_yields(struct world *world, u8 node)
 	for (i = 0; i < world->nr_branches; i++)
 		if (world->branch[i].parent == branch && world->branch[i].under && lineage_find(chain, world->branch[i].under))
 			branch_yields(&world->branch[i]);
+	/* So are records that the winner never had, of whichever branch (seed 9820000038630, 3 nodes). */
+	for (i = 0; i < chain->count; i++) {
+		record = in_chain(kept, chain->record[i].id) ? NULL : record_find(world, chain->record[i].id);
+		if (record && record->branch != NO_BRANCH)
+			branch_yields(&world->branch[record->branch]);
+	}
 }
 
 /* [D2] The source is about to clear these cells for the peer: it holds them, on stable storage, and so does the source. */

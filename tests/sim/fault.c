@@ -481,7 +481,7 @@ static void end_split(struct world *world, struct dice *dice, u8 node)
 		return;
 	world_trace(world, "%u: administrator: the other side of the split wins", node);
 	world->count_splits++;
-	check_yields(world, node);
+	check_yields(world, node, other);
 	n->command_pending = true;
 	world_event(world, node, &event);
 }

@@ -240,7 +240,7 @@ void resolve(u8 loser)
 
 	until(!n->command_pending);
 	stage.count_splits++;
-	check_yields(&stage, loser);
+	check_yields(&stage, loser, event.node);
 	n->command_pending = true;
 	world_event(&stage, loser, &event);
 	until(!n->command_pending);

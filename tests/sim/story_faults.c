@@ -140,7 +140,7 @@ static void resolve_cannot_be_saved(void)
 	disk_of(1)->meta_fails_in = 1;
 	event.value = stage.node[1].volume.super.split_id;
 	event.node = 0;
-	check_yields(&stage, 1);
+	check_yields(&stage, 1, 0);
 	stage.node[1].command_pending = true;
 	world_event(&stage, 1, &event);
 	until(!stage.node[1].command_pending);

@@ -423,8 +423,8 @@ void check_attached(struct world *world, u8 node);
 void check_after_step(struct world *world, u8 node, enum volume_role before);
 void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp);
 void check_acked(struct world *world, u8 node, const struct request *request);
-/* An administrator ends the split: what @node wrote on its own may go. */
-void check_yields(struct world *world, u8 node);
+/* An administrator ends the split: what @node wrote on its own, and @winner has not, may go. */
+void check_yields(struct world *world, u8 node, u8 winner);
 /* What is owed to a request of that kind when it is submitted at @node. */
 void check_floor(const struct world *world, u8 node, enum request_kind kind, u32 *floor);
 void check_read(struct world *world, u8 node, const struct request *request, const u32 *value);
