@@ -112,7 +112,7 @@ static void on_ranges(struct step *step, struct volume_peer *peer, const struct 
 
 /*
  * The chain goes out when its last record is durable here [G3]: a target that adopted one which its maker lost with its power
- * would be ahead of everybody and half-synced. volume_proposal_saved() sends it else.
+ * would be ahead of everybody and half-synced (fill_accept()). volume_proposal_saved() sends it else.
  */
 void volume_send_accept(struct step *step, struct volume_peer *peer)
 {

@@ -276,6 +276,24 @@ static void test_bodies_of_what_is_gone(void **state)
 	assert_int_equal(bed.body.record.parent_written, 0);
 }
 
+/* A target never adopts what its maker may forget; that record may be younger than the action that sends it [G3]. */
+static void test_accept_without_the_record_that_is_saved_G3(void **state)
+{
+	struct volume_action action = { .type = VOLUME_DO_SEND, .node = HIGH, .frame_type = WIRE_SYNC_ACCEPT };
+
+	(void)state;
+	bed_writing();
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+	assert_int_equal(volume->super.chain.count, 3);
+	volume_fill(volume, &action, &bed.body);
+	assert_int_equal(bed.body.accept.chain.count, 2);
+	bed.token = volume->proposal.token;
+	post_saved(true);
+	volume_fill(volume, &action, &bed.body);
+	assert_int_equal(bed.body.accept.chain.count, 3);
+}
+
 /* ---- records ---- */
 
 /* What is answered at once to a record that continues @chain: -1 nothing yet. */
@@ -876,6 +894,7 @@ int main(void)
 		cmocka_unit_test(test_verdicts_of_other_greetings_G5),
 		cmocka_unit_test(test_refused_plans),
 		cmocka_unit_test(test_bodies_of_what_is_gone),
+		cmocka_unit_test(test_accept_without_the_record_that_is_saved_G3),
 		cmocka_unit_test(test_records_refused_G3),
 		cmocka_unit_test(test_record_is_answered_when_durable_G3),
 		cmocka_unit_test(test_record_vouches_for_members_G4),
