@@ -201,6 +201,17 @@ static bool split_by_damage(const struct world *world, const struct volume *volu
 	return world->knobs.damage && (volume->super.flags & ONDISK_SPLIT) && tail && tail->written && record && !record->attempts;
 }
 
+/* He did not see that something was missing, or somebody whom he called down came back meanwhile (seed 9830000022545, 3 nodes). */
+static bool overruled(const struct world *world, const struct node *n)
+{
+	u8 i;
+
+	for (i = 0; i < world->nr_nodes; i++)
+		if (n->command_down >> i & 1 && (!n->command_sure || world->node[i].powered))
+			return true;
+	return false;
+}
+
 static void promoted(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
@@ -209,7 +220,7 @@ static void promoted(struct world *world, u8 node)
 
 	world->count_promotes++;
 	world->count_forced += n->command_force;
-	world->overruled |= n->command_down && !n->command_sure;
+	world->overruled |= overruled(world, n);
 	if ((own_word || n->command_sure) && branch != NO_BRANCH)	/* nobody took the risk on himself [G4] */
 		check_content(world, node, world->branch[branch].acked, "I1", "promoted");
 	if (own_word)
