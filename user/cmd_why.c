@@ -161,8 +161,9 @@ static void add_commands(struct reasons *reasons)
 		add(reasons, "generation", textf("a new generation waits for %s",
 						 cmd_nodes(reasons->cmd, volume->proposal_waiting)), NULL, 0);
 	if (volume->command)
-		add(reasons, "command", textf("a promotion or resolve waits for %s",
-					      cmd_nodes(reasons->cmd, volume->command_waiting)), NULL, 0);
+		add(reasons, "command", volume->command_waiting ?
+		    textf("a promotion waits for %s", cmd_nodes(reasons->cmd, volume->command_waiting)) :
+		    "a demotion or resolve is under way", NULL, 0);
 	if (volume->quiet)
 		add(reasons, "quiet", "writes are held back by a command under way", NULL, 0);
 	if (*volume->promote_code && !volume->is_primary)
