@@ -177,6 +177,7 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 		flush_forget(&volume->flush, bit);
 		if ((volume->role == VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC) && !MUTANT(leaver_log_unmarked))
 			volume_mark_log(volume, peer);
+		volume_note_lacking(volume, peer->node);
 		step_save(step, false);
 		volume_proposal_lost(step, peer->node);
 		stream_ends(step, peer, relation, resyncing);
@@ -215,6 +216,7 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	 */
 	dirty_clear_all(&peer->map);
 	volume->super.reconcile &= ~NODE_BIT(peer->node);
+	volume->lacking &= ~NODE_BIT(peer->node);
 	if ((volume->super.flags & ONDISK_SPLIT) && volume->super.split_peer == peer->node) {
 		MARK(split_ends_in_sync);
 		volume->super.flags &= ~ONDISK_SPLIT;
@@ -600,6 +602,7 @@ static void disk_failed(struct step *step)
 	if (volume->role == VOLUME_PRIMARY) {
 		MARK(primary_without_disk);
 		volume->io_waits = true;
+		volume_note_lacking(volume, volume->node);
 	}
 	volume_greet_all(volume);
 	step_emit(step, VOLUME_DO_GATE);
@@ -735,6 +738,7 @@ static void settle(struct step *step)
 		stream_lost(step);
 	if (volume->resetting)
 		return;
+	volume_demotion_goes_on(step);
 	volume_try_propose(step);
 	for_each_peer(volume, peer)
 		if (peer->up && peer->greet_wanted)

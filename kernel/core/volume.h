@@ -113,8 +113,8 @@ enum volume_event_type {
 	VOLUME_EVENT_RESYNC_DRY,	/* node: the resync found nothing dirty and everything proven */
 	VOLUME_EVENT_RESYNC_FAILED,	/* node: the resync cannot go on (local read error) */
 	VOLUME_EVENT_PROMOTE,		/* force, nodes (peer_down) */
-	VOLUME_EVENT_PROMOTE_CANCEL,	/* the caller went away or its deadline passed */
-	VOLUME_EVENT_DEMOTE,		/* no opener, nothing in flight, log reset done */
+	VOLUME_EVENT_PROMOTE_CANCEL,	/* the caller went away or its deadline passed; of a DEMOTE, too */
+	VOLUME_EVENT_DEMOTE,		/* no opener, nothing in flight, log reset done; it may wait for a record before it ends */
 	VOLUME_EVENT_RESOLVE,		/* value: split id; node: the winner (this node or one of the other side) */
 	VOLUME_EVENT_FORGET,		/* node: its replica is gone for good */
 	VOLUME_EVENT_FACTS,		/* volume_marked() wants it */
@@ -221,6 +221,8 @@ struct volume {
 				 * may be on its way and never arrive [G2] */
 	u32 streaming;		/* peers that get every write and must acknowledge it (IN_SYNC, TARGET, JOINING) */
 	struct flush flush;	/* while primary: whom a flush has to reach */
+	u32 lacking;		/* while primary: who left with writes in the log, maybe in a volatile cache there only; this node: whose
+				 * disk failed then. Until it is in sync again, or a record leaves it out */
 	u32 next_token;
 	struct {
 		bool active;
@@ -243,7 +245,7 @@ struct volume {
 		u32 token;
 	} adopting;
 	struct {		/* administrator's command under way */
-		enum volume_event_type type;	/* PROMOTE or RESOLVE; 0 is not among them */
+		enum volume_event_type type;	/* PROMOTE, DEMOTE or RESOLVE; 0 is not among them */
 		bool active;
 		bool force;
 		u32 serial;

@@ -175,6 +175,7 @@ static void become_primary(struct step *step)
 	}
 	volume->role = VOLUME_PRIMARY;
 	volume->primary = volume->node;
+	volume->lacking = 0;
 	flush_forget(&volume->flush, ~0u);
 	epoch_after_all(&volume->log);
 	volume_greet_all(volume);
@@ -216,21 +217,67 @@ static void promote(struct step *step, const struct volume_event *event)
 		become_primary(step);
 }
 
+static void become_secondary(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	core_trace(volume->super.volume_id, "quiet and flushed -> secondary");
+	volume->role = VOLUME_SECONDARY;
+	volume->lacking = 0;
+	volume->primary = NODE_NONE;
+	volume->io_waits = false;
+	volume_greet_all(volume);
+	done(step, VOLUME_OK, 0);
+	step_changed(step);
+}
+
+bool volume_demotion_waits(const struct volume *volume)
+{
+	return volume->command.active && volume->command.type == VOLUME_EVENT_DEMOTE;
+}
+
+/*
+ * What the members that are gone may lack, is said by a record before the writer goes. One after another, should more of them leave;
+ * the caller's deadline ends it (PROMOTE_CANCEL), and this node stays primary.
+ */
+void volume_demotion_goes_on(struct step *step)
+{
+	if (volume_demotion_waits(step->volume) && !volume_record_is_due(step->volume))
+		become_secondary(step);
+}
+
 static void demote(struct step *step)
 {
 	struct volume *volume = step->volume;
 
 	if (volume->role != VOLUME_PRIMARY) {
 		done(step, VOLUME_OK, 0);
-		return;
+	} else if ((volume->in_flight || (volume->disk == VOLUME_DISK_OK && volume->log.nr_used)) && !MUTANT(demoted_beside_writes)) {
+		MARK(demoted_too_late);		/* its caller gave up, and users write again */
+		done(step, VOLUME_REFUSED_BUSY, 0);
+	} else if (!volume_record_is_due(volume) || MUTANT(demoted_without_record)) {
+		become_secondary(step);
+	} else {
+		MARK(demotion_waits_for_record);
+		core_trace(volume->super.volume_id, "a lost member may lack writes -> a record without it before the demotion [G3]");
+		volume->command.active = true;
+		volume->command.type = VOLUME_EVENT_DEMOTE;
+		volume->command.waiting = 0;
+		volume->command.token = 0;
+		step_changed(step);
 	}
-	core_trace(volume->super.volume_id, "quiet and flushed -> secondary");
-	volume->role = VOLUME_SECONDARY;
-	volume->primary = NODE_NONE;
-	volume->io_waits = false;
-	volume_greet_all(volume);
-	done(step, VOLUME_OK, 0);
-	step_changed(step);
+}
+
+static void cancel(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	if (!volume->command.active)
+		return;
+	if (volume->command.type == VOLUME_EVENT_PROMOTE)
+		promote_fails(step, VOLUME_REFUSED_BUSY, volume->command.waiting);
+	else if (volume_demotion_waits(volume))
+		done(step, VOLUME_REFUSED_BUSY, volume->proposal.active ? volume->proposal.waiting : 0);
 }
 
 static void yield_split(struct step *step)
@@ -381,8 +428,7 @@ void volume_command(struct step *step, const struct volume_event *event)
 		promote(step, event);
 		break;
 	case VOLUME_EVENT_PROMOTE_CANCEL:
-		if (step->volume->command.active && step->volume->command.type == VOLUME_EVENT_PROMOTE)
-			promote_fails(step, VOLUME_REFUSED_BUSY, step->volume->command.waiting);
+		cancel(step);
 		break;
 	case VOLUME_EVENT_DEMOTE:
 		demote(step);

@@ -72,11 +72,17 @@ void volume_record_saved(struct step *step, bool ok);
 /* [G2] Is the current generation the one that the next write needs? */
 bool volume_generation_fits(const struct volume *volume);
 u32 volume_required_members(const struct volume *volume);
+/* @node leaves while this one is primary: notes whether it may lack what was acknowledged. */
+void volume_note_lacking(struct volume *volume, u8 node);
+/* [G3] Has a record to be agreed on before this writer may go? */
+bool volume_record_is_due(const struct volume *volume);
 
 /* volume_command.c */
 void volume_command(struct step *step, const struct volume_event *event);
 void volume_command_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
 void volume_command_saved(struct step *step, bool ok);
 void volume_command_peer_lost(struct step *step, u8 node);
+bool volume_demotion_waits(const struct volume *volume);	/* for a record */
+void volume_demotion_goes_on(struct step *step);
 
 #endif

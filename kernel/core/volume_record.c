@@ -28,6 +28,33 @@ bool volume_generation_fits(const struct volume *volume)
 	       (tail->members == volume_required_members(volume) || MUTANT(member_by_label));
 }
 
+void volume_note_lacking(struct volume *volume, u8 node)
+{
+	if (volume->role == VOLUME_PRIMARY && volume->log.nr_used)
+		volume->lacking |= NODE_BIT(node);
+}
+
+/* Members by this writer's own record that may lack what was acknowledged under it: nobody else knows that. */
+static u32 lacking_members(const struct volume *volume)
+{
+	const struct generation *tail = volume_tail(volume);
+
+	if (volume->role != VOLUME_PRIMARY || !tail || tail->writer != volume->node)
+		return 0;
+	return volume->lacking & tail->members;
+}
+
+/*
+ * Without one, a member that lacks something counts as complete once the writer's word about it is gone: it could be the source
+ * for all others, or promoted (seed 9500000033768, 2 nodes). Where nobody is left who could hold a record, nothing is owed either.
+ */
+bool volume_record_is_due(const struct volume *volume)
+{
+	if (volume->proposal.active && volume->proposal.adding == NODE_NONE)
+		return true;
+	return lacking_members(volume) && volume_required_members(volume);
+}
+
 /*
  * Whom does a record vouch for? One that adds a member: for the replica that joins. Any other is its writer's, made with all of its
  * members present: for these.
@@ -47,10 +74,11 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	struct volume_peer *peer;
 
 	/*
-	 * [G2] What is in flight now is acknowledged under this record: it counts as written from its first moment, on every
-	 * member that makes it durable.
+	 * [G2] What is in flight now is acknowledged under this record, and what was acknowledged before and a member that drops out may
+	 * lack, only this record protects: it counts as written from its first moment, on every member that makes it durable.
 	 */
-	record.written = volume->in_flight > 0 && !MUTANT(in_flight_not_written);
+	record.written = (volume->in_flight > 0 && !MUTANT(in_flight_not_written)) ||
+			 ((lacking_members(volume) & ~members) && !MUTANT(lacking_not_written));
 	if (!lineage_append(&volume->super.chain, &record))
 		return;
 	for_each_peer(volume, peer)	/* [D1] whoever drops out lacks what the log still covers */
@@ -114,7 +142,8 @@ void volume_try_propose(struct step *step)
 
 	if (volume->proposal.active || volume->accepting.token || !tail || disk_is_failing(volume))
 		return;
-	if (writer && (volume->io_waits || member_missed(volume)) && !volume_generation_fits(volume)) {
+	if (writer && (volume->io_waits || member_missed(volume) || volume_demotion_waits(volume)) &&
+	    !volume_generation_fits(volume)) {
 		u32 members = volume_required_members(volume);
 
 		if (members) {
@@ -153,6 +182,7 @@ static void proposal_done(struct step *step)
 	if (peer && peer->relation == VOLUME_JOINING && (volume->streaming & NODE_BIT(peer->node)))	/* it may be leaving just now */
 		volume_enter_in_sync(step, peer);
 	release_dropped(step);
+	volume->lacking &= volume_members(volume);
 	if (volume_generation_fits(volume))
 		volume->io_waits = false;
 	step_emit(step, VOLUME_DO_GATE);

@@ -243,13 +243,27 @@ static void find_split_pair(struct world *world, struct node *n)
 	world_violation(world, "bound", "the split id is of no two generations");
 }
 
+/* A record may be written from its first moment: what its writer was asked to keep before, only this one protects. */
+static bool wrote_before(const struct world *world, const struct chain *chain, u8 writer)
+{
+	u32 i;
+
+	for (i = 0; i + 1 < chain->count; i++)
+		if (chain->record[i].writer == writer && world->real[chain->record[i].id])
+			return true;
+	return false;
+}
+
 static void note_generation(struct world *world, const struct volume *volume)
 {
 	const struct generation *tail = lineage_tail(&volume->super.chain);
 
 	if (tail && tail->id == world->next_generation) {
 		world->next_generation++;
-		if (volume->in_flight)
+		if (tail->written && !volume->in_flight && !wrote_before(world, &volume->super.chain, tail->writer))
+			world_violation(world, "I11", "generation %llu counts as written by %u, who wrote nothing",
+					(unsigned long long)tail->id, tail->writer);
+		if (volume->in_flight || tail->written)
 			world->real[tail->id] = true;
 	}
 	if (world->next_generation >= WORLD_IDS_MAX)

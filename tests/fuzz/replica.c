@@ -21,7 +21,7 @@ static struct {
 	u64 nr_set[REPLICAS_MAX];
 	enum volume_role role;
 	enum volume_disk disk;
-	bool empty_chain, promoting, forced;
+	bool empty_chain, promoting, demoting, forced;
 	u32 flags;
 	u64 tail_id;
 } before;
@@ -116,6 +116,7 @@ static void remember(const struct volume *volume)
 	before.disk = volume->disk;
 	before.empty_chain = !volume->super.chain.count;
 	before.promoting = volume->command.active && volume->command.type == VOLUME_EVENT_PROMOTE;
+	before.demoting = volume->command.active && volume->command.type == VOLUME_EVENT_DEMOTE;
 	before.forced = volume->command.force;
 	before.flags = volume->super.flags;
 	before.tail_id = before.empty_chain ? 0 : lineage_tail(&volume->super.chain)->id;
@@ -137,7 +138,7 @@ static void compare(const struct replica *replica, const struct volume_event *ev
 		      (frame && event->frame_type == WIRE_PROMOTE_ANSWER && before.promoting &&
 		       (event->body->promote.granted || before.forced)));
 	else if (volume->role != before.role)
-		CHECK(event->type == VOLUME_EVENT_DEMOTE);
+		CHECK(event->type == VOLUME_EVENT_DEMOTE || before.demoting);
 	/*
 	 * History goes on; another one is adopted by a secondary only, from the source that it asked, and begun by a half-synced
 	 * replica that is promoted by force.

@@ -116,6 +116,9 @@
 	X(granted_while_yielding, "G7", "G14", test_volume_command, "a side of a split yields after it allowed a primary") \
 	X(refusal_ignored, "I12", "Q6", Q4-through-a-third, "a promotion goes on though a peer refused it") \
 	X(grant_never_ends, "L1", "Q6", N1-every-dialogue-broken, "a grant outlives the promotion that asked for it") \
+	X(demoted_without_record, "G3", "Q11", Q11-demoted-after-a-loss, "a writer is demoted while its record still counts in a member that may lack acknowledged writes") \
+	X(demoted_beside_writes, "I12", "Q11", test_volume_command, "a demotion that was given up takes place when users write again") \
+	X(lacking_not_written, "G2", "Q11", test_volume_command, "the record that leaves out a member which may lack acknowledged writes counts as unwritten") \
 	X(forget_member, "G8", "Q4", G7-forget-a-member, "a replica that is still counted in sync can be forgotten") \
 	X(forget_keeps_replica, "D1", "B8", G7-forgotten-and-back, "a forgotten replica stays among the replicas") \
 	/* input and output of the data path */ \

@@ -257,6 +257,21 @@ static void history_given_up(struct world *world, u8 node)
 	}
 }
 
+/* Was anything attempted under an earlier record of the last one's writer? */
+static bool wrote_before(const struct world *world, const struct chain *chain)
+{
+	u8 writer = lineage_tail(chain)->writer;
+	u32 i;
+
+	for (i = 0; i + 1 < chain->count; i++) {
+		const struct record *record = record_find(world, chain->record[i].id);
+
+		if (chain->record[i].writer == writer && record && record->attempts)
+			return true;
+	}
+	return false;
+}
+
 static void tail_changed(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
@@ -279,7 +294,10 @@ static void tail_changed(struct world *world, u8 node)
 	}
 	if (branch == NO_BRANCH)
 		world_violation(world, "I20", "node %u makes a record that continues nothing", node);
-	record_add(world, tail->id, branch, node)->attempts = n->volume.in_flight != 0;
+	/* It may be written from its first moment, for what was acknowledged under an earlier one of its writer. */
+	if (tail->written && !n->volume.in_flight && !wrote_before(world, chain))
+		world_violation(world, "I11", "node %u makes a record that counts as written, and wrote nothing", node);
+	record_add(world, tail->id, branch, node)->attempts = n->volume.in_flight || tail->written;
 }
 
 static u32 in_sync_with(const struct volume *volume)

@@ -833,7 +833,7 @@ bool path_round_step(struct world *world, u8 node)
 
 bool path_demote_wanted(const struct node *n)
 {
-	return n->demote != DEMOTE_NONE && n->demote != DEMOTE_ASKED;
+	return n->demote != DEMOTE_NONE && (n->demote != DEMOTE_ASKED || n->volume.command.active);
 }
 
 /* [engine.c] braid_volume_demote(): quiet, flushed everywhere, log empty, then the role goes. */
@@ -845,6 +845,12 @@ bool path_demote_step(struct world *world, u8 node)
 
 	if (!path_demote_wanted(n))
 		return false;
+	if (n->demote == DEMOTE_ASKED) {	/* its deadline may pass while it waits for a record */
+		if (world_below(world, 2000) || n->nr_events > WORLD_EVENTS_MAX / 4)
+			return false;
+		world_event_simple(world, node, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+		return true;
+	}
 	if (n->volume.role != VOLUME_PRIMARY || world_below(world, 5000) == 0) {	/* its deadline passed */
 		n->demote = DEMOTE_NONE;
 		n->command_pending = false;

@@ -196,6 +196,114 @@ static void flapping(void)
 	settle();
 }
 
+/* A member loses power, and with it what only its cache had; the writer goes at once. Either could be the source then. */
+static void demoted_after_a_loss(void)
+{
+	promote(1);
+	write_everything(1);
+	flush_done(1);
+	write_everything(1);
+	power_cut(0);
+	if (choice(2))
+		until(!is_up(1, 0));
+	demote(1);
+	must(tail(1)->members == NODE_BIT(1) && tail(1)->written);
+	if (choice(2)) {
+		power_cut(1);
+		boot(1);
+	}
+	boot(0);
+	settle();
+	promote((u8)choice(2));
+	settle();
+}
+
+/* The member is back, and not compared to its end yet. */
+static void demoted_beside_a_target(void)
+{
+	u64 number;
+
+	promote(1);
+	write_everything(1);
+	flush_done(1);
+	write_everything(1);
+	power_cut(0);
+	until(!is_up(1, 0));
+	number = tail(1)->number;
+	boot(0);
+	until(relation(1, 0) == VOLUME_TARGET && relation(0, 1) == VOLUME_SOURCE);
+	demote(1);
+	must(tail(1)->number > number || relation(1, 0) == VOLUME_IN_SYNC);
+	power_cut(1);
+	power_cut(0);
+	boot(0);
+	boot(1);
+	settle();
+	promote((u8)choice(2));
+	settle();
+}
+
+static void demotion_waits_for_the_record(void)
+{
+	promote(1);
+	write_everything(1);
+	until(together(7));
+	write_done(1, group(2));
+	hold(1, 2, LANE_CONTROL, WIRE_RECORD);
+	power_cut(0);
+	until(!is_up(1, 0));
+	/* A round of its own that was under way wants the record, too, and before. */
+	until(fault_demote(&stage, 1) || next_frame(1, 2, WIRE_RECORD));
+	until(next_frame(1, 2, WIRE_RECORD));
+	throughout(200, world_is_primary(&stage, 1));
+	if (stage.node[1].command_pending && choice(2)) {	/* nobody waits any more: it stays what it is */
+		world_event_simple(&stage, 1, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+		until(!stage.node[1].command_pending);
+		must(stage.node[1].command_refusal == VOLUME_REFUSED_BUSY && world_is_primary(&stage, 1));
+	}
+	if (choice(2))
+		power_cut(2);
+	release_all();
+	until(!stage.node[1].command_pending);
+	demote(1);
+	must(!(tail(1)->members & NODE_BIT(0)) && tail(1)->written);
+	if (!stage.node[2].powered)
+		boot(2);
+	boot(0);
+	settle();
+	promote(0);
+	settle();
+}
+
+/* Whoever is in sync when the writer goes has everything: nothing is to be said. */
+static void demoted_in_order(void)
+{
+	u64 number;
+
+	promote(0);
+	write_everything(0);
+	number = tail(0)->number;
+	demote(0);
+	must(tail(0)->number == number);
+	promote(0);
+	power_cut(1);
+	until(relation(0, 1) == VOLUME_OFF);
+	demote(0);
+	must(tail(0)->number == number);
+	boot(1);
+	settle();
+	promote(1);
+	write_done(1, group(1));
+	until(together(3) && logs_empty());
+	number = tail(1)->number;
+	power_cut(0);
+	until(relation(1, 0) == VOLUME_OFF);
+	demote(1);
+	must(tail(1)->number == number);
+	boot(0);
+	settle();
+}
+
 static const struct story stories[] = {
 	{ "Q1-last-one-standing", 3, "G8 I1", "the last writer dies; those who did not hear of its record are not promoted",
 	  last_one_standing, NULL },
@@ -209,6 +317,12 @@ static const struct story stories[] = {
 	  survivors_in_a_hurry, NULL },
 	{ "Q6-all-at-once", 3, "I12 I19", "all nodes promote at once: at most one succeeds", all_at_once, NULL },
 	{ "Q6-two-askers", 3, "I12", "two ask a third one at the same time: one is granted", two_askers, NULL },
+	{ "Q11-demoted-after-a-loss", 2, "G3 I1", "the writer goes after a member was lost with writes in its cache: the record says so first",
+	  demoted_after_a_loss, NULL },
+	{ "Q11-demoted-beside-a-target", 2, "G3 I1", "the same while the member, back again, is being resynced", demoted_beside_a_target, NULL },
+	{ "Q11-demotion-waits", 3, "G3 L1", "the demotion waits for that record to be agreed, or is given up", demotion_waits_for_the_record,
+	  NULL },
+	{ "Q11-demoted-in-order", 2, "G2", "a demotion after which nobody lacks anything makes no record", demoted_in_order, NULL },
 	{ "Q8-ring", 3, "G3 W4", "each node hears one other only", ring, NULL },
 	{ "Q8-flapping", 3, "W4 I16", "links that come and go faster than anything converges", flapping, NULL },
 };

@@ -359,6 +359,152 @@ static void test_demote(void **state)
 	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_FAIL);
 }
 
+/* A write of users, done everywhere, and not flushed: its region is in the log. */
+static void write_at_once(void)
+{
+	struct volume_ack ack;
+
+	assert_int_not_equal(actlog_get(&volume->log, 0, volume->log.epoch), ACTLOG_FULL);
+	volume_begin(volume, &ack, 0, 4096);
+	volume_acked(volume, &ack, LOW, VOLUME_ANSWER_VOLATILE);
+	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_VOLATILE);
+	volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE);
+	volume_end(volume, &ack);
+	actlog_put(&volume->log, 0, true);
+}
+
+/* LOW has gone with a write that only its cache may have had; then all is flushed where it can be, and the log empty. */
+static void bed_lacking(void)
+{
+	bed_writing();
+	write_at_once();
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	assert_false(volume->proposal.active);				/* nobody writes [G2] */
+	actlog_clear(&volume->log);
+}
+
+/* Only the writer knows that LOW lacks something: before it goes, a record has to say so (seed 9500000033768, 2 nodes). */
+static void test_demotion_leaves_out_who_may_lack_G3(void **state)
+{
+	const struct generation *tail;
+
+	(void)state;
+	bed_lacking();
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	assert_non_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+	tail = lineage_tail(&volume->super.chain);
+	assert_int_equal(tail->members, NODE_BIT(ME) | NODE_BIT(HIGH));
+	assert_int_equal(tail->writer, ME);
+	assert_true(tail->written);					/* for what was acknowledged before it [I8] */
+	post_saved(true);
+	assert_non_null(sent(HIGH, WIRE_RECORD));
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	assert_int_equal(volume->role, VOLUME_PRIMARY);
+	ack_record(HIGH, volume->proposal.serial, true);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+	assert_false(volume->proposal.active);
+
+	bed_lacking();							/* HIGH goes, too: it lacks nothing */
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	post_saved(true);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(lineage_tail(&volume->super.chain)->members, NODE_BIT(ME) | NODE_BIT(HIGH));
+}
+
+static void test_demotion_that_needs_no_record_G2(void **state)
+{
+	u32 count;
+
+	(void)state;
+	bed_writing();
+	write_at_once();
+	actlog_clear(&volume->log);					/* flushed everywhere, and evicted */
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	count = volume->super.chain.count;
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->super.chain.count, count);
+
+	bed_primary();							/* what the log names here, another writer wrote */
+	assert_int_not_equal(actlog_get(&volume->log, 0, volume->log.epoch), ACTLOG_FULL);
+	actlog_put(&volume->log, 0, true);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	actlog_clear(&volume->log);
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->super.chain.count, 1);
+
+	bed_lacking();							/* the next one begins anew */
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	post_saved(true);
+	ack_record(HIGH, volume->proposal.serial, true);
+	expect_done(VOLUME_OK, 0);
+	assert_int_equal(volume->lacking, 0);
+}
+
+/* The caller's deadline passes: this node stays primary, and the record is agreed on all the same. */
+static void test_demotion_given_up_L1(void **state)
+{
+	(void)state;
+	bed_lacking();
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	post_saved(true);
+	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
+	ack_record(HIGH, volume->proposal.serial, true);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	assert_int_equal(volume->role, VOLUME_PRIMARY);
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_OPEN);
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_OK, 0);
+}
+
+/* The late answer to a demotion that was given up: users write again. */
+static void test_demotion_too_late(void **state)
+{
+	struct volume_ack ack;
+
+	(void)state;
+	bed_writing();
+	volume_begin(volume, &ack, 0, 0);
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_REFUSED_BUSY, 0);
+	bed_writing();
+	write_at_once();
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	expect_done(VOLUME_REFUSED_BUSY, 0);
+	assert_int_equal(volume->role, VOLUME_PRIMARY);
+}
+
+static void test_demotion_without_a_disk_G3(void **state)
+{
+	(void)state;
+	bed_writing();
+	write_at_once();
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	assert_true(volume->proposal.active);
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));		/* not before the others know that its disk counts no more */
+	ack_record(LOW, volume->proposal.serial, true);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	ack_record(HIGH, volume->proposal.serial, true);
+	expect_done(VOLUME_OK, 0);
+	assert_true(lineage_tail(&volume->super.chain)->written);
+
+	bed_writing();
+	write_at_once();
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	expect_done(VOLUME_OK, 0);					/* nobody is left to tell */
+	assert_int_equal(volume->role, VOLUME_SECONDARY);
+}
+
 /* ---- the end of a split ---- */
 
 static void post_resolve(u64 id, u8 winner)
@@ -644,6 +790,11 @@ int main(void)
 		cmocka_unit_test(test_refuses_beside_a_primary_I12),
 		cmocka_unit_test(test_refuses_whom_a_record_left_out_G4),
 		cmocka_unit_test(test_demote),
+		cmocka_unit_test(test_demotion_leaves_out_who_may_lack_G3),
+		cmocka_unit_test(test_demotion_that_needs_no_record_G2),
+		cmocka_unit_test(test_demotion_given_up_L1),
+		cmocka_unit_test(test_demotion_too_late),
+		cmocka_unit_test(test_demotion_without_a_disk_G3),
 		cmocka_unit_test(test_resolve_names_the_right_split_G7),
 		cmocka_unit_test(test_resolve_against_this_side_G7),
 		cmocka_unit_test(test_resolve_for_this_side_G7),

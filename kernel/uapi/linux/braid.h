@@ -48,7 +48,8 @@
  *                    closed only when it has answered (the sentence says so, VOLUME_GET does not find it any more).
  *   VOLUME_PROMOTE   VOLUME_TIMEOUT_MS. VOLUME_PEER_DOWN: nodes that the administrator or cluster manager knows to be down.
  *                    VOLUME_FORCE with VOLUME_ID: promote content that is stale or half-synced.
- *   VOLUME_DEMOTE    refused (in-use) while the device is open. VOLUME_TIMEOUT_MS.
+ *   VOLUME_DEMOTE    refused (in-use) while the device is open. It may wait for the others to record that a member was lost
+ *                    (VOLUME_PROPOSAL_WAITING). VOLUME_TIMEOUT_MS.
  *   VOLUME_RESOLVE   ends a split: R VOLUME_ID, VOLUME_SPLIT_ID, VOLUME_NODE (whose changes stay). VOLUME_TIMEOUT_MS.
  *   VOLUME_FORGET    R VOLUME_ID, VOLUME_NODE (its replica is gone for good). VOLUME_TIMEOUT_MS.
  *   VOLUME_GET       do (VOLUME_ID or VOLUME_NAME) or dump, ordered by id (a dump looks at no attribute). Reply: VOLUME_*.
@@ -219,7 +220,7 @@ enum braid_volume_attribute {
 	BRAID_A_VOLUME_WRITES,		/* string: open wait fail: what a write of the primary would meet now */
 	BRAID_A_VOLUME_READS,		/* string: open wait fail */
 	BRAID_A_VOLUME_QUIET,		/* flag: writes are held back by a command under way */
-	BRAID_A_VOLUME_COMMAND,		/* flag: a promotion or resolve is under way */
+	BRAID_A_VOLUME_COMMAND,		/* flag: a promotion, demotion or resolve is under way */
 	BRAID_A_VOLUME_COMMAND_WAITING,	/* u32, mask of nodes whose answer it waits for */
 	BRAID_A_VOLUME_PROPOSAL_WAITING,	/* u32, mask of nodes that have not acknowledged a new generation; absent: none is under way */
 	BRAID_A_VOLUME_PROMOTE_CODE,	/* string: code of the refusal that a plain PROMOTE would meet now; absent: none */
