@@ -586,19 +586,25 @@ static void peer_down(struct step *step, struct volume_peer *peer)
 	volume_peer_reset(peer);
 }
 
+/* Nothing is agreed on without a disk. A primary goes on with those who are @in_sync: they have what it wrote. */
+void volume_leave_for_disk(struct step *step, bool in_sync)
+{
+	struct volume_peer *peer;
+
+	for_each_peer(step->volume, peer)
+		if (peer->relation > VOLUME_GREETING && (in_sync || peer->relation != VOLUME_IN_SYNC))
+			volume_leave(step, peer, VOLUME_GREETING);
+}
+
 static void disk_failed(struct step *step)
 {
 	struct volume *volume = step->volume;
-	struct volume_peer *peer;
 
 	if (volume->disk != VOLUME_DISK_OK)
 		return;
 	core_trace(volume->super.volume_id, "local disk failed -> leaves the in-sync set");
 	volume->disk = VOLUME_DISK_FAILED;
-	for_each_peer(volume, peer)
-		if (volume->role != VOLUME_PRIMARY || peer->relation != VOLUME_IN_SYNC)
-			if (peer->relation > VOLUME_GREETING)
-				volume_leave(step, peer, VOLUME_GREETING);
+	volume_leave_for_disk(step, volume->role != VOLUME_PRIMARY);
 	if (volume->role == VOLUME_PRIMARY) {
 		MARK(primary_without_disk);
 		volume->io_waits = true;

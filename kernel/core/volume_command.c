@@ -222,6 +222,8 @@ static void become_secondary(struct step *step)
 	struct volume *volume = step->volume;
 
 	core_trace(volume->super.volume_id, "quiet and flushed -> secondary");
+	if (volume->disk != VOLUME_DISK_OK && !MUTANT(diskless_stays_in_sync))
+		volume_leave_for_disk(step, true);
 	volume->role = VOLUME_SECONDARY;
 	volume->lacking = 0;
 	volume->primary = NODE_NONE;

@@ -43,6 +43,7 @@ void volume_greet_others(struct volume *volume);	/* those that records do not re
 void volume_start_saved(struct step *step, struct volume_peer *peer, bool ok);
 void volume_mark_log(struct volume *volume, struct volume_peer *peer);
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation);
+void volume_leave_for_disk(struct step *step, bool in_sync);
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer);
 u32 volume_in_sync(const struct volume *volume);
 

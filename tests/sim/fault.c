@@ -532,7 +532,10 @@ void fault_mend(struct world *world, u64 index, u32 core)
 	if (!n->listed)
 		return;
 	if (n->disk_failed_posted || n->volume.disk != VOLUME_DISK_OK) {
-		if (world_is_primary(world, node) ? !fault_demote(world, node) && percent(&dice, 3) : !fault_detach(world, node))
+		/* A primary can be demoted while somebody else is in sync with it. */
+		if (world_is_primary(world, node) && !percent(&dice, 3))
+			fault_demote(world, node);
+		else if (world_is_primary(world, node) || !fault_detach(world, node))
 			world_power_cut(world, node);
 		return;
 	}

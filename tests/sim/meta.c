@@ -445,11 +445,8 @@ static void answer_reset(struct world *world, u8 node)
 		return;
 	}
 	if (meta->current.all) {	/* the demotion's own */
-		if (n->demote == DEMOTE_RESETTING) {
-			event.type = VOLUME_EVENT_DEMOTE;
-			n->demote = DEMOTE_ASKED;
-			world_event(world, node, &event);
-		}
+		if (n->demote == DEMOTE_RESETTING)
+			path_demote_asks(world, node, !meta->failed);
 		return;
 	}
 	world_event(world, node, &event);

@@ -131,6 +131,21 @@ bool path_internal_flush(struct world *world, u8 node)
 	return true;
 }
 
+/* [engine.c] Everything was flushed and the log is empty, or that failed. */
+void path_demote_asks(struct world *world, u8 node, bool ok)
+{
+	struct node *n = &world->node[node];
+
+	if (ok) {
+		n->demote = DEMOTE_ASKED;
+		world_event_simple(world, node, VOLUME_EVENT_DEMOTE, NODE_NONE);
+		return;
+	}
+	n->demote = DEMOTE_NONE;
+	n->command_pending = false;
+	volume_unquiesce(&n->volume);
+}
+
 void path_round_ended(struct world *world, u8 node, bool ok)
 {
 	struct node *n = &world->node[node];
@@ -139,13 +154,12 @@ void path_round_ended(struct world *world, u8 node, bool ok)
 	n->round_active = false;
 	if (n->demote != DEMOTE_EVICTING)
 		return;
-	n->demote = DEMOTE_RESETTING;
-	if (n->volume.disk == VOLUME_DISK_OK && ok) {
+	if (ok && n->volume.disk == VOLUME_DISK_OK) {
+		n->demote = DEMOTE_RESETTING;
 		meta_save(world, node, &save);
-		return;
+	} else {	/* no log of its own to empty */
+		path_demote_asks(world, node, ok);
 	}
-	n->demote = DEMOTE_NONE;
-	volume_unquiesce(&n->volume);
 }
 
 static void round_flushed(struct world *world, u8 node, bool ok)

@@ -275,6 +275,27 @@ static void demotion_waits_for_the_record(void)
 	settle();
 }
 
+/* Its disk failed, and it went on with its peer; as a secondary it is no replica, and no record names it. */
+static void demoted_without_a_disk(void)
+{
+	u64 number;
+
+	promote(0);
+	write_everything(0);
+	disk_dies(0);
+	write_done(0, group(1));
+	until(disk_is_given_up(0) && tail(0)->members == NODE_BIT(1));
+	write_done(0, group(choice(WORLD_GROUPS)));
+	demote(0);
+	until(relation(1, 0) != VOLUME_IN_SYNC);
+	number = tail(1)->number;
+	promote(1);
+	write_done(1, group(2));
+	must(tail(1)->number == number + 1 && tail(1)->members == NODE_BIT(1));
+	disk_recovers(0);
+	settle();
+}
+
 /* Whoever is in sync when the writer goes has everything: nothing is to be said. */
 static void demoted_in_order(void)
 {
@@ -322,6 +343,7 @@ static const struct story stories[] = {
 	{ "Q11-demoted-beside-a-target", 2, "G3 I1", "the same while the member, back again, is being resynced", demoted_beside_a_target, NULL },
 	{ "Q11-demotion-waits", 3, "G3 L1", "the demotion waits for that record to be agreed, or is given up", demotion_waits_for_the_record,
 	  NULL },
+	{ "Q11-demoted-without-a-disk", 2, "G4 I12", "a diskless writer that is demoted is in sync with nobody", demoted_without_a_disk, NULL },
 	{ "Q11-demoted-in-order", 2, "G2", "a demotion after which nobody lacks anything makes no record", demoted_in_order, NULL },
 	{ "Q8-ring", 3, "G3 W4", "each node hears one other only", ring, NULL },
 	{ "Q8-flapping", 3, "W4 I16", "links that come and go faster than anything converges", flapping, NULL },

@@ -402,6 +402,7 @@ bool path_internal_flush(struct world *world, u8 node);
 bool path_idle(const struct node *n);
 void path_power_cut(struct world *world, u8 node);
 void path_marks_saved(struct world *world, u8 node, bool begin);
+void path_demote_asks(struct world *world, u8 node, bool ok);
 void path_round_ended(struct world *world, u8 node, bool ok);
 /* The device goes away: requests that never took off fail. */
 void path_fail_queued(struct world *world, u8 node);

@@ -493,6 +493,12 @@ static void test_demotion_without_a_disk_G3(void **state)
 	ack_record(HIGH, volume->proposal.serial, true);
 	expect_done(VOLUME_OK, 0);
 	assert_true(lineage_tail(&volume->super.chain)->written);
+	expect_relation(LOW, VOLUME_GREETING);				/* and do not take it for a replica any more [G4] */
+	expect_relation(HIGH, VOLUME_GREETING);
+	assert_int_equal(volume->streaming, 0);
+	assert_non_null(sent(LOW, WIRE_GREET));
+	volume_fill(volume, sent(LOW, WIRE_GREET), &bed.body);
+	assert_int_equal(bed.body.greet.flags & (WIRE_GREET_DISK | WIRE_GREET_IN_SYNC), 0);
 
 	bed_writing();
 	write_at_once();
