@@ -191,11 +191,12 @@ static void fork_branch(struct world *world, u8 node, u16 from)
 
 /*
  * Damage took the log, and with it the mark whether anybody wrote under the newest record: it must count as written, which can make a
- * split where there is none. What goes on at the side that nobody wrote at is a branch of its own (seed 1795385141875, 3 nodes).
+ * split where there is none. What goes on at the side that nobody wrote at is a branch of its own (seed 1795385141875, 3 nodes), also
+ * when that side took in members since (seed 9510000011948, 4 nodes).
  */
 static bool split_by_damage(const struct world *world, const struct volume *volume)
 {
-	const struct generation *tail = lineage_tail(&volume->super.chain);
+	const struct generation *tail = lineage_stripped_tail(&volume->super.chain);
 	const struct record *record = tail ? record_find(world, tail->id) : NULL;
 
 	return world->knobs.damage && (volume->super.flags & ONDISK_SPLIT) && tail && tail->written && record && !record->attempts;
