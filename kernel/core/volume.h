@@ -194,9 +194,6 @@ struct volume_peer {
 	enum volume_plan plan;
 	u32 acks_pending;	/* requests in flight that wait for this peer */
 	u32 acks_missed;	/* of these: the peer left since they were sent */
-	bool start_pending;	/* TARGET_STARTING: it is still telling, or what it told is not on our disk yet */
-	bool start_unsaved;	/* of what it told; meanwhile it may be */
-	u32 start_token;	/* that is being saved, 0: no */
 	struct dirty_map map;	/* what the peer lacks; no entries: the slot has no memory, and is not used */
 	struct wire_greet *facts;	/* its newest greeting; NULL: no memory */
 };
