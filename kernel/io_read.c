@@ -177,7 +177,7 @@ void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_
 	good = !io->error && payload && payload->length_bytes == request->length_bytes &&
 	       io->offset_bytes == request->offset_bytes;
 	if (good) {
-		rewrite = request->range.queued && volume->core.disk == VOLUME_DISK_OK;
+		rewrite = (request->failed_nodes & NODE_BIT(volume->core.node)) && volume->core.disk == VOLUME_DISK_OK;
 	} else {
 		request->failed_nodes |= NODE_BIT(node);
 		braid_request_ready(request);

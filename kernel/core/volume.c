@@ -586,7 +586,7 @@ static void peer_down(struct step *step, struct volume_peer *peer)
 	volume_peer_reset(peer);
 }
 
-/* Nothing is agreed on without a disk. A primary goes on with those who are @in_sync: they have what it wrote. */
+/* Nothing is agreed on without a disk. A primary goes on with those who are in sync: they have what it wrote. */
 void volume_leave_for_disk(struct step *step, bool in_sync)
 {
 	struct volume_peer *peer;

@@ -49,8 +49,8 @@ static void fill_record(const struct volume *volume, const struct volume_action 
 }
 
 /*
- * Without a record that is not durable here: it may have been proposed in the very step that sends this (seed 9810000094579, 3 nodes). The
- * target hears of it when it is ready.
+ * Without a record that is not durable here: it may have been proposed in the very step that sends this (seed 9810000094579,
+ * 3 nodes). The target hears of it when it is ready.
  */
 static void fill_accept(const struct volume *volume, struct wire_accept *body)
 {

@@ -41,6 +41,7 @@ void volume_greet_all(struct volume *volume);
 void volume_greet_others(struct volume *volume);	/* those that records do not reach */
 void volume_mark_log(struct volume *volume, struct volume_peer *peer);
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation);
+/* The disk here is gone: whoever is in a relation leaves it, those in sync only if @in_sync (this node is no primary). */
 void volume_leave_for_disk(struct step *step, bool in_sync);
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer);
 u32 volume_in_sync(const struct volume *volume);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Plugin of the emulator: how often each block of guest code was executed, so how many instructions each function takes. It
- * depends far less than time on what else the host does. Option out=PREFIX: when PREFIX.request appears, all counts so far are written to
- * PREFIX.counts, lines of "address instructions executions", and the request is removed. Cost: one addition for each block.
+ * depends far less than time on what else the host does. Option out=PREFIX: when PREFIX.request appears, all counts so far are
+ * written to PREFIX.counts, lines of "address instructions executions", and the request is removed. Cost: one addition for each block.
  *
  * The few declarations of the emulator's interface (version 1) are repeated here, so that its sources are not needed.
  */

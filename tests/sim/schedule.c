@@ -7,8 +7,6 @@
  * A machine gets its turn, then one of its parts, as if drawn one after the other and drawn again when there was nothing to do;
  * world_step() counts those draws without making them, since time passes after so many in vain.
  */
-#include <stdlib.h>
-
 #include "world.h"
 
 enum act {
