@@ -604,6 +604,7 @@ static void disk_failed(struct step *step)
 		return;
 	core_trace(volume->super.volume_id, "local disk failed -> leaves the in-sync set");
 	volume->disk = VOLUME_DISK_FAILED;
+	volume->unyielding.token = 0;
 	volume_leave_for_disk(step, volume->role != VOLUME_PRIMARY);
 	if (volume->role == VOLUME_PRIMARY) {
 		MARK(primary_without_disk);
@@ -662,6 +663,8 @@ static void super_saved(struct step *step, u32 token, bool ok)
 		volume_sync_adopted(step, ok);
 	if (volume->command.active && volume->command.token == token)
 		volume_command_saved(step, ok);
+	if (volume->unyielding.token == token)
+		volume_unyielded(step, ok);
 }
 
 /*
@@ -789,7 +792,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 		break;
 	case VOLUME_EVENT_IO_WAITS:
 		volume->io_waits = true;
-		if (volume_generation_fits(volume) && !volume->proposal.active) {
+		if (volume_generation_fits(volume) && !volume->proposal.active && !volume->unyielding.token) {
 			volume->io_waits = false;
 			step_emit(&step, VOLUME_DO_GATE);
 		}
@@ -832,6 +835,7 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 	volume->proposal.adding = NODE_NONE;
 	volume->accepting.from = NODE_NONE;
 	volume->adopting.from = NODE_NONE;
+	volume->unyielding.to = NODE_NONE;
 	volume->facts_serial = 1;
 	volume->proposal.serial = life_base(volume);
 	volume->command.serial = life_base(volume);

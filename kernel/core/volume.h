@@ -250,6 +250,11 @@ struct volume {
 		u32 peer_down;	/* nodes that the administrator knows to be down */
 		u32 token;
 	} command;
+	struct {		/* YIELD is being taken off the disk [G7]: what is acknowledged from then on, nobody has given up */
+		u32 token;	/* until this save is over no write is admitted and no promotion granted; a disk that fails ends it, too */
+		u8 to;		/* whose promotion is granted then, or NODE_NONE */
+		u32 serial;
+	} unyielding;
 	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */
 	bool reads_here;	/* every read may go to the local disk, unasked: as the last step left it; readable without the lock [W7] */
 	u32 in_flight;		/* writes, discards, flushes admitted and not ended */

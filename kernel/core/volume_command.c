@@ -146,6 +146,15 @@ static void own_history(struct volume *volume, u64 random)
 	volume->super.replaced &= ~first.members;
 }
 
+/* What a primary writes, here or on the node that is granted to be one, nobody has given up [G7]: not even should the power go now. */
+static void end_yield(struct step *step)
+{
+	struct volume *volume = step->volume;
+
+	volume->super.flags &= ~ONDISK_YIELD;
+	volume->unyielding.token = step_save(step, false);
+}
+
 static void become_primary(struct step *step)
 {
 	struct volume *volume = step->volume;
@@ -169,10 +178,8 @@ static void become_primary(struct step *step)
 				volume_leave(step, peer, VOLUME_GREETING);
 		step_save(step, true);
 	}
-	if (volume->super.flags & ONDISK_YIELD) {	/* what a primary writes, nobody has given up [G7] */
-		volume->super.flags &= ~ONDISK_YIELD;
-		step_save(step, false);
-	}
+	if (volume->super.flags & ONDISK_YIELD)
+		end_yield(step);
 	volume->role = VOLUME_PRIMARY;
 	volume->primary = volume->node;
 	volume->lacking = 0;
@@ -451,11 +458,19 @@ static bool other_primary(const struct volume *volume, const struct volume_peer 
 	       asker->verdict != LINEAGE_SPLIT;
 }
 
+static void answer_ask(struct step *step, const struct volume_peer *peer, u32 serial, enum volume_refusal refusal)
+{
+	struct volume_action *action = step_send(step, peer, WIRE_PROMOTE_ANSWER);
+
+	action->frame.serial = serial;
+	action->frame.ok = !refusal;
+	action->frame.why = (u8)refusal;
+}
+
 static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 {
 	struct volume *volume = step->volume;
 	enum volume_refusal refusal = VOLUME_OK;
-	struct volume_action *action;
 	struct volume_peer *other;
 
 	if ((volume->role == VOLUME_PRIMARY || other_primary(volume, peer)) && !MUTANT(primary_grants))
@@ -473,14 +488,31 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 	peer->granted = !refusal;
 	if (!refusal && takes_writes_of(peer) && (volume->super.flags & ONDISK_YIELD) && !MUTANT(granted_while_yielding)) {
 		MARK(yield_ends_with_grant);
-		volume->super.flags &= ~ONDISK_YIELD;	/* what the asker will write here, nobody has given up [G7] */
-		step_save(step, false);
+		end_yield(step);
 		volume_greet_others(volume);	/* not to the asker: that would end its promotion */
 	}
-	action = step_send(step, peer, WIRE_PROMOTE_ANSWER);
-	action->frame.serial = serial;
-	action->frame.ok = !refusal;
-	action->frame.why = (u8)refusal;
+	if (!refusal && volume->unyielding.token && !MUTANT(granted_before_durable)) {
+		volume->unyielding.to = peer->node;
+		volume->unyielding.serial = serial;
+		return;
+	}
+	answer_ask(step, peer, serial, refusal);
+}
+
+/* When it failed the disk fails too: that opens the gate for those who go on without it. */
+void volume_unyielded(struct step *step, bool ok)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, volume->unyielding.to);
+
+	if (ok)
+		volume->unyielding.token = 0;
+	volume->unyielding.to = NODE_NONE;
+	if (peer && peer->granted) {
+		peer->granted = ok;
+		answer_ask(step, peer, volume->unyielding.serial, ok ? VOLUME_OK : VOLUME_REFUSED_META);
+	}
+	step_emit(step, VOLUME_DO_GATE);
 }
 
 static void on_answer(struct step *step, struct volume_peer *peer, const struct wire_promote *answer)

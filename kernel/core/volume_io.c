@@ -21,7 +21,8 @@ enum volume_gate volume_gate_write(const struct volume *volume)
 {
 	if (volume->role != VOLUME_PRIMARY)
 		return VOLUME_GATE_FAIL;
-	if (volume->quiet || (volume->proposal.active && !MUTANT(gate_open_early)) || volume->resetting)
+	if (volume->quiet || (volume->proposal.active && !MUTANT(gate_open_early)) || volume->resetting ||
+	    (volume->unyielding.token && !MUTANT(gate_open_yielding)))
 		return VOLUME_GATE_WAIT;
 	if (!volume_required_members(volume)) {
 		MARK(nobody_takes_writes);

@@ -377,6 +377,12 @@ static void proposals(struct codec *c, struct node *n)
 	token(c, n, &v->adopting.token);
 	if (v->adopting.token)
 		FIELD(c, v->adopting.from);
+	token(c, n, &v->unyielding.token);
+	if (v->unyielding.token) {
+		FIELD(c, v->unyielding.to);
+		if (v->unyielding.to != NODE_NONE)
+			FIELD(c, v->unyielding.serial);
+	}
 	FIELD(c, v->command.active);
 	newest_number(c, &v->command.serial);
 	if (!v->command.active)

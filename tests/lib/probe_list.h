@@ -113,6 +113,8 @@
 	X(stale_asker_granted, "G4", "Q5", test_volume_command, "a peer that a record left out gets its grant") \
 	X(yields_under_primary, "G7", "G14", test_volume_command, "a side of a split yields while it has a primary on another node") \
 	X(yield_for_good, "G7", "G14", test_volume_command, "a side of a split goes on yielding when its administrator decides to keep it") \
+	X(granted_before_durable, "G7", "G14", test_volume_command, "a promotion is granted before it is durable that this side yields no more") \
+	X(gate_open_yielding, "G7", "G14", test_volume_command, "a primary writes before it is durable that it yields no more") \
 	X(granted_while_yielding, "G7", "G14", test_volume_command, "a side of a split yields after it allowed a primary") \
 	X(refusal_ignored, "I12", "Q6", Q4-through-a-third, "a promotion goes on though a peer refused it") \
 	X(grant_never_ends, "L1", "Q6", N1-every-dialogue-broken, "a grant outlives the promotion that asked for it") \

@@ -685,6 +685,16 @@ static void test_side_with_a_primary_does_not_yield_G7(void **state)
 	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_BUSY);
 }
 
+/* A grant that waits until it is durable that this side yields no more. */
+static void ask_yielding(u8 node, u32 serial)
+{
+	memset(&bed.body, 0, sizeof(bed.body));
+	bed.body.promote.serial = serial;
+	post_frame(node, WIRE_PROMOTE_ASK);
+	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	assert_null(sent(node, WIRE_PROMOTE_ANSWER));
+}
+
 static void test_a_grant_ends_the_yield_G7(void **state)
 {
 	(void)state;
@@ -695,11 +705,64 @@ static void test_a_grant_ends_the_yield_G7(void **state)
 	assert_int_equal(ask(LOW, 1), VOLUME_OK);			/* what it writes does not come here */
 	assert_true(volume->super.flags & ONDISK_YIELD);
 	greet(LOW, &peer_of(LOW)->facts->chain, 0);			/* its promotion failed */
-	assert_int_equal(ask(HIGH, 2), VOLUME_OK);
-	assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+	ask_yielding(HIGH, 2);
 	assert_non_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
 	assert_non_null(sent(LOW, WIRE_GREET));
 	assert_null(sent(HIGH, WIRE_GREET));
+	ask_yielding(HIGH, 3);						/* the first one was given up */
+	post_saved(true);
+	assert_int_equal(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.serial, 3);
+	assert_true(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.ok);
+}
+
+/* The disk may still say that this side yields: nobody is primary of it then. */
+static void test_a_grant_waits_for_the_disk_G7(void **state)
+{
+	(void)state;
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	ask_yielding(HIGH, 1);
+	post_saved(false);
+	assert_false(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.ok);
+	assert_int_equal(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.why, VOLUME_REFUSED_META);
+
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	ask_yielding(HIGH, 1);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);			/* nobody waits for the answer any more */
+	post_saved(true);
+	assert_null(sent(HIGH, WIRE_PROMOTE_ANSWER));
+}
+
+static void test_a_primary_that_yielded_waits_for_the_disk_G7(void **state)
+{
+	bool ok;
+
+	(void)state;
+	for (ok = false;; ok = true) {
+		bed_split_beside(0);
+		post_resolve(volume->super.split_id, LOW);
+		post_saved(true);
+		post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+		agree_all();
+		post_promote(false, 0);
+		answer_promotion(HIGH, true, VOLUME_OK);
+		assert_int_equal(volume->role, VOLUME_PRIMARY);
+		assert_int_equal(volume->super.flags & ONDISK_YIELD, 0);
+		volume->super.chain.record[volume->super.chain.count - 1].writer = ME;	/* no record has to be made first */
+		assert_int_equal(volume_gate_write(volume), VOLUME_GATE_WAIT);
+		post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+		assert_null(wanted(VOLUME_DO_GATE, NODE_NONE));		/* else it would be asked again and again */
+		post_saved(ok);
+		assert_int_equal(volume_gate_write(volume), ok ? VOLUME_GATE_OPEN : VOLUME_GATE_WAIT);
+		if (ok)
+			break;
+		post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);		/* HIGH has what is written from now on, when a record says so */
+		assert_int_equal(volume->unyielding.token, 0);
+	}
+	assert_non_null(wanted(VOLUME_DO_GATE, NODE_NONE));
 }
 
 /* ---- replicas that are gone for good ---- */
@@ -808,6 +871,8 @@ int main(void)
 		cmocka_unit_test(test_told_to_yield_G7),
 		cmocka_unit_test(test_side_with_a_primary_does_not_yield_G7),
 		cmocka_unit_test(test_a_grant_ends_the_yield_G7),
+		cmocka_unit_test(test_a_grant_waits_for_the_disk_G7),
+		cmocka_unit_test(test_a_primary_that_yielded_waits_for_the_disk_G7),
 		cmocka_unit_test(test_forget_in_every_state_G8),
 		cmocka_unit_test(test_forget_frees_the_slot),
 		cmocka_unit_test(test_forget_waits_for_writes_W4),
