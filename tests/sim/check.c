@@ -6,7 +6,8 @@
  *
  * Histories: a branch is one line of history. It forks when an administrator promotes by force or calls a node down; then
  * two writers may be at work, and what one side acknowledged is not owed by the other. Every record belongs to the branch of
- * its maker. What a writer's power cut may lose is what was acknowledged and not flushed.
+ * its maker. What a writer's power cut may lose is what was acknowledged and not flushed; a replica in sync that survives it and goes on
+ * holds that too.
  */
 #include "world.h"
 
@@ -87,6 +88,7 @@ void check_attached(struct world *world, u8 node)
 	(void)world;
 	n->branch = NO_BRANCH;
 	n->in_sync = 0;
+	memset(n->survives, 0, sizeof(n->survives));
 	remember_chain(n);
 }
 
@@ -222,6 +224,7 @@ static void promoted(struct world *world, u8 node)
 	world->count_promotes++;
 	world->count_forced += n->command_force;
 	world->overruled |= overruled(world, n);
+	check_content(world, node, n->survives, "I1", "promoted survivor");
 	if ((own_word || n->command_sure) && branch != NO_BRANCH)	/* nobody took the risk on himself [G4] */
 		check_content(world, node, world->branch[branch].acked, "I1", "promoted");
 	if (own_word)
@@ -364,6 +367,8 @@ void check_after_step(struct world *world, u8 node, enum volume_role before)
 		remember_chain(n);
 	}
 	n->chain_complete = !(n->volume.super.flags & ONDISK_SYNCING);
+	if (n->volume.sync_source != NODE_NONE)	/* a copy that lost its cache may have become the source */
+		memset(n->survives, 0, sizeof(n->survives));
 	joined(world, node);
 }
 
@@ -509,11 +514,32 @@ static void unflushed_is_lost(struct branch *branch)
 	memcpy(branch->over, branch->firm, sizeof(branch->over));
 }
 
+/* What was acknowledged is on every replica in sync: whoever of them goes on holds it, though nobody flushed it. */
+static void others_survive(struct world *world, u8 node)
+{
+	u32 others = in_sync_with(&world->node[node].volume), cell;
+	u16 branch = check_branch(world, node);
+	u8 i;
+
+	for (i = 0; i < world->nr_nodes; i++) {
+		struct node *n = &world->node[i];
+
+		if (!(others >> i & 1) || !n->attached || n->disk_failed_posted || n->volume.sync_source != NODE_NONE)
+			continue;
+		for (cell = 0; cell < WORLD_CELLS; cell++)
+			if (n->survives[cell] < world->branch[branch].over[cell])
+				n->survives[cell] = world->branch[branch].over[cell];
+	}
+}
+
 /* A writer that loses power takes with it what nobody flushed; so does the last holder of a writer without a disk. */
 void check_before_power_cut(struct world *world, u8 node)
 {
 	u8 i;
 
+	memset(world->node[node].survives, 0, sizeof(world->node[node].survives));
+	if (world_is_primary(world, node) && check_branch(world, node) != NO_BRANCH)
+		others_survive(world, node);
 	for (i = 0; i < world->nr_nodes; i++) {
 		u16 branch = check_branch(world, i);
 

@@ -251,6 +251,7 @@ struct node {
 	u32 chain_members[CHAIN_RECORDS_MAX];
 	u32 chain_count;
 	bool chain_complete;	/* and not half-synced then */
+	u32 survives[WORLD_CELLS];	/* acknowledged, flushed or not, by a writer that lost its power while this one was in sync and went on */
 	u32 in_sync;
 };
 
