@@ -95,7 +95,7 @@ struct braid_volume {
 	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED, and when idle_waiters may go on */
 	struct {
 		bool done;
-		bool cancelled;		/* PROMOTE_CANCEL was stepped */
+		bool cancelled;		/* CANCEL was stepped */
 		enum volume_refusal refusal;
 		u32 nodes;
 	} command_result;		/* under lock; of the command_lock holder's command */

@@ -391,7 +391,7 @@ static void step(struct braid_volume *volume, struct volume_event *event)
 	}
 	for (i = 0; i < volume->actions.nr; i++)
 		perform(volume, &volume->actions.action[i]);
-	if (event->type == VOLUME_EVENT_PROMOTE_CANCEL) {
+	if (event->type == VOLUME_EVENT_CANCEL) {
 		WRITE_ONCE(volume->command_result.cancelled, true);
 		wake_up_all(&volume->changed);
 	}
@@ -511,7 +511,7 @@ int braid_engine_throttle(struct braid_volume *volume)
 static void cancel_command(struct braid_volume *volume)
 {
 	WRITE_ONCE(volume->command_result.cancelled, false);
-	braid_engine_post_simple(volume, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	braid_engine_post_simple(volume, VOLUME_EVENT_CANCEL, NODE_NONE);
 	wait_event_timeout(volume->changed, READ_ONCE(volume->command_result.cancelled),
 			   msecs_to_jiffies(CANCEL_WAIT_MS));
 }

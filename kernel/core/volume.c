@@ -798,7 +798,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 		}
 		break;
 	case VOLUME_EVENT_PROMOTE:
-	case VOLUME_EVENT_PROMOTE_CANCEL:
+	case VOLUME_EVENT_CANCEL:
 	case VOLUME_EVENT_DEMOTE:
 	case VOLUME_EVENT_RESOLVE:
 	case VOLUME_EVENT_FORGET:

@@ -113,7 +113,7 @@ enum volume_event_type {
 	VOLUME_EVENT_RESYNC_DRY,	/* node: the resync found nothing dirty and everything proven */
 	VOLUME_EVENT_RESYNC_FAILED,	/* node: the resync cannot go on (local read error) */
 	VOLUME_EVENT_PROMOTE,		/* force, nodes (peer_down) */
-	VOLUME_EVENT_PROMOTE_CANCEL,	/* the caller went away or its deadline passed; of a DEMOTE, too */
+	VOLUME_EVENT_CANCEL,		/* of a PROMOTE or DEMOTE: the caller went away or its deadline passed */
 	VOLUME_EVENT_DEMOTE,		/* no opener, nothing in flight, log reset done; it may wait for a record before it ends */
 	VOLUME_EVENT_RESOLVE,		/* value: split id; node: the winner (this node or one of the other side) */
 	VOLUME_EVENT_FORGET,		/* node: its replica is gone for good */

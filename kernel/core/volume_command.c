@@ -247,7 +247,7 @@ bool volume_demotion_waits(const struct volume *volume)
 
 /*
  * What the members that are gone may lack, is said by a record before the writer goes. One after another, should more of them leave;
- * the caller's deadline ends it (PROMOTE_CANCEL), and this node stays primary.
+ * the caller's deadline ends it (CANCEL), and this node stays primary.
  */
 void volume_demotion_goes_on(struct step *step)
 {
@@ -436,7 +436,7 @@ void volume_command(struct step *step, const struct volume_event *event)
 	case VOLUME_EVENT_PROMOTE:
 		promote(step, event);
 		break;
-	case VOLUME_EVENT_PROMOTE_CANCEL:
+	case VOLUME_EVENT_CANCEL:
 		cancel(step);
 		break;
 	case VOLUME_EVENT_DEMOTE:

@@ -283,7 +283,7 @@ static void attack(struct replica *replica, u8 bits)
 static void command(struct replica *replica)
 {
 	static const enum volume_event_type types[] = {
-		VOLUME_EVENT_PROMOTE, VOLUME_EVENT_PROMOTE_CANCEL, VOLUME_EVENT_DEMOTE, VOLUME_EVENT_RESOLVE, VOLUME_EVENT_FORGET,
+		VOLUME_EVENT_PROMOTE, VOLUME_EVENT_CANCEL, VOLUME_EVENT_DEMOTE, VOLUME_EVENT_RESOLVE, VOLUME_EVENT_FORGET,
 	};
 	u8 bits = fuzz_u8(&input);
 	struct volume_event event = {

@@ -180,7 +180,7 @@ static void cancel_promotion(struct world *world, u8 node)
 	struct node *n = &world->node[node];
 
 	if (n->command_pending && n->demote == DEMOTE_NONE && n->nr_events < WORLD_EVENTS_MAX / 4)
-		world_event_simple(world, node, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+		world_event_simple(world, node, VOLUME_EVENT_CANCEL, NODE_NONE);
 }
 
 static void administrator(struct world *world, struct dice *dice)

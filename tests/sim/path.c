@@ -862,7 +862,7 @@ bool path_demote_step(struct world *world, u8 node)
 	if (n->demote == DEMOTE_ASKED) {	/* its deadline may pass while it waits for a record */
 		if (world_below(world, 2000) || n->nr_events > WORLD_EVENTS_MAX / 4)
 			return false;
-		world_event_simple(world, node, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+		world_event_simple(world, node, VOLUME_EVENT_CANCEL, NODE_NONE);
 		return true;
 	}
 	if (n->volume.role != VOLUME_PRIMARY || world_below(world, 5000) == 0) {	/* its deadline passed */

@@ -257,7 +257,7 @@ static void demotion_waits_for_the_record(void)
 	until(next_frame(1, 2, WIRE_RECORD));
 	throughout(200, world_is_primary(&stage, 1));
 	if (stage.node[1].command_pending && choice(2)) {	/* nobody waits any more: it stays what it is */
-		world_event_simple(&stage, 1, VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+		world_event_simple(&stage, 1, VOLUME_EVENT_CANCEL, NODE_NONE);
 		until(!stage.node[1].command_pending);
 		must(stage.node[1].command_refusal == VOLUME_REFUSED_BUSY && world_is_primary(&stage, 1));
 	}

@@ -157,7 +157,7 @@ static void test_promotion_hears_every_answer_I12(void **state)
 {
 	(void)state;
 	bed_in_sync();
-	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	post_node(VOLUME_EVENT_CANCEL, NODE_NONE);
 	assert_int_equal(bed.actions.nr, 0);				/* nothing to cancel */
 	post_promote(false, 0);
 	assert_non_null(sent(LOW, WIRE_PROMOTE_ASK));
@@ -195,7 +195,7 @@ static void test_promotion_ends_early(void **state)
 	bed_in_sync();
 	post_promote(false, 0);
 	answer_promotion(LOW, true, VOLUME_OK);
-	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	post_node(VOLUME_EVENT_CANCEL, NODE_NONE);
 	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
 	assert_non_null(sent(LOW, WIRE_GREET));
 	agree_all();
@@ -452,7 +452,7 @@ static void test_demotion_given_up_L1(void **state)
 	bed_lacking();
 	post_node(VOLUME_EVENT_DEMOTE, NODE_NONE);
 	post_saved(true);
-	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);
+	post_node(VOLUME_EVENT_CANCEL, NODE_NONE);
 	expect_done(VOLUME_REFUSED_BUSY, NODE_BIT(HIGH));
 	ack_record(HIGH, volume->proposal.serial, true);
 	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
@@ -575,7 +575,7 @@ static void test_resolve_against_this_side_G7(void **state)
 	assert_true(volume->super.flags & ONDISK_YIELD);
 	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
 	refused_resolve(volume->super.split_id, LOW, VOLUME_REFUSED_BUSY);
-	post_node(VOLUME_EVENT_PROMOTE_CANCEL, NODE_NONE);		/* that is another command */
+	post_node(VOLUME_EVENT_CANCEL, NODE_NONE);		/* that is another command */
 	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
 	post_node(VOLUME_EVENT_PEER_DOWN, LOW);				/* nor does it hang on the peer */
 	assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
