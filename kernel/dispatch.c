@@ -252,7 +252,8 @@ bool braid_known_volume(struct braid_net *bn, u32 *number, struct braid_known_vo
 
 static void post_session(struct braid_volume *volume, enum volume_event_type type, u8 node, u64 number)
 {
-	struct volume_event event = { .type = type, .node = node, .value = number };
+	struct volume_event event = { .type = type, .node = node, .value = number,
+				      .features = braid_session_features(volume->bn, node) };
 
 	braid_engine_post(volume, &event);
 }

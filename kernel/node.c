@@ -581,7 +581,7 @@ static void set_auth_local(struct auth_local *local, const struct braid_identity
 	memcpy(local->node_instance, identity->instance, UUID_BYTES);
 	local->node_id = identity->node_id;
 	local->insecure = identity->insecure;
-	local->features = WIRE_FEATURE_STABLE | braid_buffer_features();
+	local->features = WIRE_FEATURE_STABLE | WIRE_FEATURE_BLANK | braid_buffer_features();
 	memcpy(local->secret, identity->secret, SECRET_BYTES);
 }
 

@@ -52,6 +52,7 @@ enum ondisk_super_flags {
 	ONDISK_YIELD = 1 << 2,		/* `resolve`: this side's own changes may be overwritten */
 	ONDISK_SEPARATE = 1 << 3,	/* metadata on its own device */
 	ONDISK_ATTACHED = 1 << 4,	/* was attached and not detached cleanly */
+	ONDISK_BLANK = 1 << 5,		/* made with a data area that reads as zeroes [R4]; see volume_blank.c */
 };
 
 struct ondisk_super {

@@ -166,6 +166,8 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	if (peer->relation == VOLUME_SOURCE_ASKED || peer->relation == VOLUME_SOURCE) {
 		volume->sync_source = NODE_NONE;
 		volume->adopting.token = 0;
+		volume->fresh = MUTANT(fresh_with_any_source) && volume->fresh;
+		volume->unchanged = false;
 		volume_greet_others(volume);
 	}
 	volume->stream_lost |= is_writer(volume, peer);
@@ -206,6 +208,7 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED) {
 		volume->sync_source = NODE_NONE;
 		volume->authority = peer->facts->authority;
+		volume_blank_joins(volume);
 	} else if (peer->facts->authority < volume->authority) {
 		volume->authority = peer->facts->authority;
 	}
@@ -287,6 +290,8 @@ static u32 greet_flags(const struct volume *volume, const struct volume_peer *pe
 		flags |= WIRE_GREET_DIRTY;
 	if (with_primary(volume))
 		flags |= WIRE_GREET_WITH_PRIMARY;
+	if (volume_is_blank(volume) && (peer->knows_blank || MUTANT(blank_to_old_peer)))
+		flags |= WIRE_GREET_BLANK;
 	return flags;
 }
 
@@ -546,14 +551,15 @@ static void on_verdict(struct step *step, struct volume_peer *peer, const struct
 
 /* ---- sessions ---- */
 
-static void peer_up(struct step *step, u8 node)
+static void peer_up(struct step *step, const struct volume_event *event)
 {
-	struct volume_peer *peer = volume_need_slot(step->volume, node, false);
+	struct volume_peer *peer = volume_need_slot(step->volume, event->node, false);
 
 	if (!peer)
 		return;
 	volume_peer_reset(peer);
 	peer->up = true;
+	peer->knows_blank = event->features & WIRE_FEATURE_BLANK;
 	peer->relation = VOLUME_ABSENT;
 	peer->greet_wanted = true;
 	step_changed(step);
@@ -776,7 +782,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 		step_changed(&step);
 		break;
 	case VOLUME_EVENT_PEER_UP:
-		peer_up(&step, event->node);
+		peer_up(&step, event);
 		break;
 	case VOLUME_EVENT_FRAME:
 		frame(&step, event);
@@ -854,6 +860,7 @@ void volume_log_found(struct volume *volume, u32 region)
 {
 	struct volume_peer *peer;
 
+	volume_not_blank(volume);
 	for_each_peer(volume, peer) {
 		if (!MUTANT(crash_log_ignored))
 			dirty_mark(&peer->map, (u64)region * ACTLOG_REGION_BYTES, ACTLOG_REGION_BYTES);
@@ -869,6 +876,7 @@ void volume_log_lost(struct volume *volume)
 
 	if (tail)	/* its mark may have stood in the log only */
 		lineage_mark_written(&volume->super.chain, tail->id);
+	volume_not_blank(volume);
 
 	MARK(log_unreadable);
 	for_each_peer(volume, peer) {
@@ -882,6 +890,7 @@ void volume_written_found(struct volume *volume, u64 generation_id)
 {
 	if (MUTANT(written_mark_lost))
 		return;
+	volume_not_blank(volume);
 	lineage_mark_written(&volume->super.chain, generation_id);
 	volume->marked_id = generation_id;
 }

@@ -102,7 +102,7 @@ const char *volume_refusal_name(enum volume_refusal refusal);
 
 enum volume_event_type {
 	VOLUME_EVENT_ONLINE,		/* attach finished: the log on disk is empty, sessions may be used */
-	VOLUME_EVENT_PEER_UP,		/* node: session authenticated (once per session) */
+	VOLUME_EVENT_PEER_UP,		/* node: session authenticated (once per session); features: what both ends have */
 	VOLUME_EVENT_PEER_DOWN,		/* node: session ended; nothing of it arrives any more */
 	VOLUME_EVENT_FRAME,		/* node, frame_type, body (of a volume's control plane; decoded and checked) */
 	VOLUME_EVENT_SUPER_SAVED,	/* token, ok */
@@ -130,6 +130,7 @@ struct volume_event {
 	u32 token;
 	u32 nodes;
 	u64 value;
+	u64 features;	/* enum wire_features */
 	const union wire_body *body;
 	u64 random;	/* fresh random number, never 0: ids of new records */
 };
@@ -186,6 +187,7 @@ struct volume_peer {
 	bool confirmed;		/* plan is agreed by both ends */
 	bool granted;		/* we granted its promotion and wait for its greeting */
 	bool greet_wanted;	/* facts changed that this peer has to know */
+	bool knows_blank;	/* WIRE_FEATURE_BLANK */
 	u32 my_number;		/* greeting sent last, 0 none */
 	u32 judged_number;	/* the peer's greeting that plan and verdict were computed from */
 	u32 sent_serial;	/* facts_serial of that greeting */
@@ -206,7 +208,8 @@ struct volume {
 	enum volume_role role;
 	enum volume_disk disk;
 	bool online;
-	bool fresh;		/* a new replica in its first resync */
+	bool fresh;		/* a new replica in its first resync, from one and the same source */
+	bool unchanged;		/* was blank when it adopted its source's history, and no data arrived since [R4] */
 	bool resetting;		/* LOG_RESET under way: no greetings until it ended */
 	bool stream_lost;	/* a writer's stream ended in this step */
 	u8 primary;		/* node that is primary as far as we know, or NODE_NONE */

@@ -173,6 +173,8 @@ static void become_primary(struct step *step)
 		MARK(promoted_by_force);
 		own_history(volume, step->random);
 		volume->super.flags &= ~ONDISK_SYNCING;
+		if (!MUTANT(blank_after_force))
+			volume_not_blank(volume);
 		for_each_peer(volume, peer)
 			if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED)
 				volume_leave(step, peer, VOLUME_GREETING);

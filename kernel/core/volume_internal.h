@@ -55,6 +55,13 @@ void volume_learn_replicas(struct volume *volume, u32 nodes);
 /* volume_fill.c: the facts of this replica as @peer->my_number and ->sent_flags announce them. */
 void volume_fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet);
 
+/* volume_blank.c: data areas that were never written [R4] */
+bool volume_is_blank(const struct volume *volume);
+void volume_not_blank(struct volume *volume);
+void volume_blank_adopts(struct volume *volume);	/* a source's history, instead of its own */
+void volume_blank_joins(struct volume *volume);		/* in sync with its source */
+void volume_target_is_ready(struct volume *volume, struct volume_peer *peer);
+
 /* volume_sync.c */
 void volume_choose_source(struct step *step);
 void volume_send_accept(struct step *step, struct volume_peer *peer);

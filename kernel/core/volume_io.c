@@ -189,6 +189,7 @@ void volume_apply(struct volume *volume, u8 from, u64 offset_bytes, u32 length_b
 	u32 absent = volume->super.replicas & ~volume_members(volume) & ~NODE_BIT(volume->node);
 
 	(void)from;
+	volume->unchanged = false;
 	for_each_peer(volume, peer)
 		if ((absent & NODE_BIT(peer->node)) && !MUTANT(apply_unmarked))
 			dirty_mark(&peer->map, offset_bytes, length_bytes);
@@ -200,6 +201,7 @@ bool volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 l
 	u32 others = volume->super.replicas & ~NODE_BIT(volume->node) & ~NODE_BIT(from);
 	bool unsaved = false;
 
+	volume->unchanged = volume->unchanged && MUTANT(blank_again_after_data);
 	if (volume->fresh || MUTANT(resync_unmarked_for_third))
 		return false;	/* never was in sync with anybody: every other map has it as dirty throughout */
 	for_each_peer(volume, peer)

@@ -51,6 +51,7 @@ void volume_peer_reset(struct volume_peer *peer)
 	peer->confirmed = false;
 	peer->granted = false;
 	peer->greet_wanted = false;
+	peer->knows_blank = false;
 	peer->my_number = 0;
 	peer->judged_number = 0;
 	peer->sent_serial = 0;

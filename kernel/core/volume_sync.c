@@ -191,6 +191,7 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 	if (MUTANT(target_forgets_own_bits))
 		dirty_clear_all(&peer->map);
 	replaced_at_adoption(volume, tail, peer->node);
+	volume_blank_adopts(volume);
 	volume->super.chain = accept->chain;
 	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
 	volume_learn_replicas(volume, volume_members(volume));
@@ -252,6 +253,7 @@ static void on_ready(struct step *step, struct volume_peer *peer, u64 generation
 		step_save(step, false);
 		volume_greet_others(volume);
 	}
+	volume_target_is_ready(volume, peer);
 	if (MUTANT(cleared_without_proof))
 		dirty_clear_all(&peer->map);
 	peer->relation = MUTANT(joins_before_dry) ? VOLUME_JOINING : VOLUME_TARGET;

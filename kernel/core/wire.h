@@ -130,6 +130,7 @@ enum wire_features {
 	WIRE_FEATURE_CRC32C_FAST = 1 << 0,
 	WIRE_FEATURE_XXH64 = 1 << 1,
 	WIRE_FEATURE_STABLE = 1 << 2,	/* acknowledgements may say WIRE_ACK_STABLE [W5] */
+	WIRE_FEATURE_BLANK = 1 << 3,	/* greetings may say WIRE_GREET_BLANK [R4] */
 };
 
 enum wire_checksum {
@@ -211,6 +212,7 @@ enum wire_greet_flags {
 	WIRE_GREET_SPLIT = 1 << 5,
 	WIRE_GREET_IN_SYNC = 1 << 6,	/* regards the receiver as in sync in this session */
 	WIRE_GREET_WITH_PRIMARY = 1 << 7,	/* is in sync with the primary that it names */
+	WIRE_GREET_BLANK = 1 << 8,	/* its data area was never written, and reads as zeroes [R4]. With WIRE_FEATURE_BLANK */
 };
 
 struct wire_greet {

@@ -344,6 +344,7 @@ static void relation(struct codec *c, u8 node, u8 slot)
 	FIELD(c, peer->confirmed);
 	FIELD(c, peer->granted);
 	FIELD(c, peer->greet_wanted);
+	FIELD(c, peer->knows_blank);
 	FIELD(c, current);
 	if (c->load)
 		peer->sent_serial = n->volume.facts_serial - !current;
@@ -409,6 +410,7 @@ static void volume(struct codec *c, u8 node)
 	FIELD(c, v->disk);
 	FIELD(c, v->online);
 	FIELD(c, v->fresh);
+	FIELD(c, v->unchanged);
 	FIELD(c, v->resetting);
 	FIELD(c, v->stream_lost);
 	FIELD(c, v->primary);

@@ -39,6 +39,16 @@
 	X(target_bits_ignored, "G6", "G14", sim, "the source ignores the bits that the target sent") \
 	X(target_forgets_own_bits, "I8", "B19", B19-source-forgets, "a target forgets its own changes when a resync begins") \
 	X(adopted_without_maps, "I8", "B8", test_volume_sync, "a target stores the chain of the source before its own bits") \
+	/* data areas that were never written */ \
+	X(blank_kept_when_written, "R4", "G15", R4-blank-but-written, "a replica counts as never written whatever records it has") \
+	X(blank_with_trimmed_chain, "R4", "G15", test_volume_blank, "a chain that has lost records counts as one without writes") \
+	X(blank_source_not_asked, "R4", "G15", R4-blank-but-written, "a new replica that reads as zeroes lacks nothing, whatever its source holds") \
+	X(blank_target_not_asked, "R4", "G15", R4-blank-at-one-end, "a new replica lacks nothing when its source was never written, whatever it holds itself") \
+	X(blank_target_keeps_flag, "R4", "G15", R4-blank-no-more, "a replica that was resynced still counts as never written") \
+	X(blank_again_after_data, "R4", "G15", R4-blank-no-more, "a replica counts as never written after its first resync, which wrote") \
+	X(blank_after_force, "R4", "G15", test_volume_blank, "a replica that was promoted by force still counts as never written") \
+	X(blank_to_old_peer, "N7", "N9", test_volume_blank, "a greeting says that the data area reads as zeroes to a peer that does not know the word") \
+	X(fresh_with_any_source, "I5", "B6", test_volume_blank, "a new replica does not mark what a second source writes there for the first one") \
 	/* the activity log */ \
 	X(data_before_log, "W3", "B10", test_actlog, "data is written before its region is durably in the log") \
 	X(failed_commit_ignored, "W3", "B10", test_actlog, "a log commit that failed counts as done") \

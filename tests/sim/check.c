@@ -67,6 +67,12 @@ void check_init(struct world *world)
 	record_add(world, 1, 0, 0);	/* the first record of meta_format() */
 }
 
+u32 check_foreign_stamp(struct world *world)
+{
+	cells_of_stamp[++world->next_stamp] = ~0u;
+	return world->next_stamp;
+}
+
 static void remember_chain(struct node *n)
 {
 	const struct chain *chain = &n->volume.super.chain;

@@ -55,10 +55,13 @@ void fault_choose_knobs(struct world *world, u64 seed)
 		k->flush_percent = 40;
 	for (i = 0; i < WORLD_NODES_MAX; i++)
 		world->node[i].disk.through = k->through && percent(&dice, 70);
-	world_trace(world, "knobs: log %u latency %u%s%s%s%s%s%s%s%s", k->log_slots[0], k->latency_us, k->disk_errors ? " disk-errors" : "",
+	k->blank = percent(&dice, 20);
+	for (i = 0; k->blank && i < world->nr_nodes; i++)
+		meta_format(world, (u8)i, i ? FORMAT_NEW : FORMAT_ALONE, percent(&dice, 75) ? ONDISK_BLANK : 0);
+	world_trace(world, "knobs: log %u latency %u%s%s%s%s%s%s%s%s%s", k->log_slots[0], k->latency_us, k->disk_errors ? " disk-errors" : "",
 		    k->meta_errors ? " meta-errors" : "", k->damage ? " damage" : "", k->splits ? " splits" : "",
 		    k->replacements ? " replacements" : "", k->early_timeouts ? " early-timeouts" : "",
-		    k->through ? " write-through" : "", k->terse ? " terse" : "");
+		    k->through ? " write-through" : "", k->terse ? " terse" : "", k->blank ? " blank" : "");
 }
 
 /* ---- commands ---- */
@@ -121,16 +124,21 @@ static bool spare(const struct world *world, u8 node)
 	return false;
 }
 
+/* What is on it: zeroes, and who made the replica may have said so, or what its owner had there before. */
 void fault_replace_disk(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
+	bool used = world->knobs.blank && world_percent(world, 30);
+	bool blank = world->knobs.blank && !used && world_percent(world, 70);
 
 	world_trace(world, "%u: gets a new disk", node);
 	world->count_replaced++;
 	n->disk.through = world->knobs.through && world_percent(world, 50);
-	memset(n->disk.platter, 0, sizeof(n->disk.platter));
-	memset(n->disk.cache, 0, sizeof(n->disk.cache));
-	meta_format(world, node, true);
+	if (!used) {
+		memset(n->disk.platter, 0, sizeof(n->disk.platter));
+		memset(n->disk.cache, 0, sizeof(n->disk.cache));
+	}
+	meta_format(world, node, FORMAT_NEW, blank ? ONDISK_BLANK : 0);
 	memset(&n->volume.super.chain, 0, sizeof(n->volume.super.chain));
 }
 
@@ -146,10 +154,24 @@ static u32 really_down(const struct world *world)
 	return down;
 }
 
+/* A new replica that nobody has taken in begins an unrelated history when it is forced. Only a format would end that. */
+static bool was_member(const struct volume *volume)
+{
+	const struct chain *chain = &volume->super.chain;
+	u32 i;
+
+	for (i = 0; i < chain->count; i++)
+		if (chain->record[i].members & NODE_BIT(volume->node))
+			return true;
+	return false;
+}
+
 static void try_promote(struct world *world, u8 node, u32 down, bool force)
 {
 	u32 nodes;
 
+	if (force && !was_member(&world->node[node].volume))
+		return;
 	if (volume_promote_check(&world->node[node].volume, force, down, &nodes) != VOLUME_OK)
 		return;
 	world->peer_down_used |= down != 0;

@@ -41,15 +41,16 @@ void disk_failed(struct world *world, u8 node)
 		world_event_simple(world, node, VOLUME_EVENT_DISK_FAILED, NODE_NONE);
 }
 
-/* A replica as `braid create` (one of several that were made alike) or `braid replicate` (@fresh) leaves it. */
-void meta_format(struct world *world, u8 node, bool fresh)
+/* A replica as `braid create` (one of several that were made alike, or the only one) or `braid replicate` leaves it. */
+void meta_format(struct world *world, u8 node, enum format format, u32 flags)
 {
 	struct node *n = &world->node[node];
 	struct generation first = { .id = 1, .number = 1, .members = (1u << world->nr_nodes) - 1, .writer = 0,
 				    .written = true };
 	struct ondisk_super super = { .volume_id = 7, .sequence = 1, .volume_bytes = WORLD_VOLUME_BYTES,
 				      .granule_bytes = GRANULE_BYTES_MIN, .actlog_parts = 1, .node_id = node,
-				      .split_peer = NODE_NONE, .data_offset_bytes = 1 << 20, .replicas = NODE_BIT(node) };
+				      .split_peer = NODE_NONE, .data_offset_bytes = 1 << 20, .replicas = NODE_BIT(node),
+				      .flags = flags };
 	u8 other, slot = 0;
 
 	ondisk_layout(WORLD_VOLUME_BYTES, GRANULE_BYTES_MIN, &layout);
@@ -57,12 +58,14 @@ void meta_format(struct world *world, u8 node, bool fresh)
 	super.replica_id = ++world->sequence << 8 | node;
 	memcpy(super.name, "web", 4);
 	memset(super.slot_node, NODE_NONE, sizeof(super.slot_node));
-	if (!fresh) {
+	if (format == FORMAT_ALONE)
+		first = (struct generation){ .id = 1, .number = 1, .members = NODE_BIT(node), .writer = NODE_NONE };
+	if (format != FORMAT_NEW) {
 		super.replicas = first.members;
 		super.chain.count = 1;
 		super.chain.record[0] = first;
 		for (other = 0; other < world->nr_nodes; other++)
-			if (other != node)
+			if (other != node && (first.members & NODE_BIT(other)))
 				super.slot_node[slot++] = other;
 	}
 	memset(n->disk.meta, 0, sizeof(n->disk.meta));
@@ -414,7 +417,8 @@ static void came_online(struct world *world, u8 node)
 	n->listed = true;
 	world_event_simple(world, node, VOLUME_EVENT_ONLINE, NODE_NONE);
 	for (peer = 0; peer < world->nr_nodes; peer++) {
-		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer, .value = n->session[peer] };
+		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer, .value = n->session[peer],
+					      .features = world_features(world) };
 
 		if (n->session[peer])
 			world_event(world, node, &event);

@@ -87,7 +87,7 @@ static void session_opens(struct world *world, u8 a, u8 b)
 	world_lanes_clear(world, b, a);
 	for (side = 0; side < 2; side++) {
 		u8 node = side ? b : a, peer = side ? a : b;
-		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer };
+		struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer, .features = world_features(world) };
 
 		world->node[node].session[peer] = (u32)++world->sequence;
 		event.value = world->node[node].session[peer];

@@ -10,6 +10,7 @@
  *   story_writes.c        W: the write path
  *   story_faults.c        D, N: disks, metadata, network
  *   story_roles.c         Q: who may be primary
+ *   story_blank.c         R4: space that was never written
  */
 #ifndef BRAID_SIM_STORY_H
 #define BRAID_SIM_STORY_H

@@ -77,6 +77,7 @@ static bool send_granule(struct world *world, u8 node, struct resync *r, u32 cel
 		return true;
 	}
 	r->busy |= cells;
+	world->count_resync_sent++;
 	message = world_message(world, MESSAGE_RESYNC);
 	message->id = r->id[cell & ~1u] = RESYNC_ID | ++world->sequence;
 	r->marks[cell & ~1u] = volume_peer_const(&n->volume, r->node)->map.nr_marks;

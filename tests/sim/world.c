@@ -455,7 +455,7 @@ void world_init(struct world *world, u64 seed, u32 nr_nodes)
 	traced = world;
 	check_init(world);
 	for (i = 0; i < nr_nodes; i++)
-		meta_format(world, i, false);
+		meta_format(world, i, FORMAT_ALIKE, 0);
 }
 
 void world_free(struct world *world)

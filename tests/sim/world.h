@@ -280,7 +280,8 @@ struct knobs {
 	u32 workload_percent, flush_percent, read_percent;
 	bool disk_errors, meta_errors, damage, splits, replacements, early_timeouts;
 	bool through;			/* some disks have no volatile cache, and that changes */
-	bool terse;			/* sessions without WIRE_FEATURE_STABLE */
+	bool terse;			/* sessions without WIRE_FEATURE_STABLE and WIRE_FEATURE_BLANK */
+	bool blank;			/* one replica is made, the others join it; some of them with data areas of zeroes [R4] */
 };
 
 struct world {
@@ -305,7 +306,7 @@ struct world {
 	bool healing;
 	u64 steps, seed;
 	u64 core_steps, count_acks, count_reads, count_crashes, count_cuts, count_promotes, count_forced, count_resyncs,
-	    count_replaced, count_splits, count_detached, count_disk_errors, count_records, count_torn;
+	    count_resync_sent, count_replaced, count_splits, count_detached, count_disk_errors, count_records, count_torn;
 };
 
 /* ---- story.c ---- */
@@ -343,6 +344,11 @@ void world_describe(struct world *world, u8 node);
 void world_trace(struct world *world, const char *format, ...) __attribute__((format(printf, 2, 3)));
 extern bool world_tracing;
 
+static inline u64 world_features(const struct world *world)
+{
+	return world->knobs.terse ? 0 : WIRE_FEATURE_STABLE | WIRE_FEATURE_BLANK;
+}
+
 static inline u64 cell_offset(u32 cell)
 {
 	return ((u64)(cell / GROUP_CELLS * 2 + 1) * ACTLOG_REGION_BYTES) - GRANULE_BYTES_MIN +
@@ -366,7 +372,13 @@ bool world_step(struct world *world);
 
 /* ---- meta.c ---- */
 
-void meta_format(struct world *world, u8 node, bool fresh);
+enum format {
+	FORMAT_ALIKE,		/* one of several that were made together */
+	FORMAT_ALONE,		/* the first of a new volume */
+	FORMAT_NEW,		/* one more of a volume that is there */
+};
+
+void meta_format(struct world *world, u8 node, enum format format, u32 flags);
 /* Reads what is on the disk. False: the metadata is refused. Then SAVE_ATTACH goes on. */
 bool meta_attach(struct world *world, u8 node);
 void meta_give_slots(struct node *n, const struct volume_event *event);
@@ -421,6 +433,8 @@ bool sync_holds(const struct node *n, u32 cells);
 
 u16 check_branch(const struct world *world, u8 node);
 void check_init(struct world *world);
+/* A stamp that may be anywhere: what was on a disk before braid came. */
+u32 check_foreign_stamp(struct world *world);
 void check_attached(struct world *world, u8 node);
 void check_after_step(struct world *world, u8 node, enum volume_role before);
 void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp);

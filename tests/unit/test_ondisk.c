@@ -37,7 +37,7 @@ static void random_super(struct ondisk_super *s)
 	random_fill(s->node_instance, UUID_BYTES);
 	memcpy(s->name, "web-1_a.b", 9);
 	s->replaced = (u32)random_u64();
-	s->flags = (u32)random_u64() & (ONDISK_SYNCING | ONDISK_SPLIT | ONDISK_YIELD | ONDISK_ATTACHED);
+	s->flags = (u32)random_u64() & (ONDISK_SYNCING | ONDISK_SPLIT | ONDISK_YIELD | ONDISK_ATTACHED | ONDISK_BLANK);
 	s->node_id = (u8)random_below(NODES_MAX);
 	s->replicas = NODE_BIT(s->node_id) | (u32)random_below(256);
 	for (i = 0; i < REPLICAS_MAX; i++) {

@@ -154,7 +154,7 @@ static void random_greet(struct wire_greet *greet)
 	greet->granule_bytes = GRANULE_BYTES_MIN << random_below(9);
 	greet->actlog_parts = 1 + (u32)random_below(ACTLOG_PARTS_MAX);
 	greet->number = 1 + (u32)random_below(0xffffffff);
-	greet->flags = (u32)random_below(64);
+	greet->flags = (u32)random_below(2 * WIRE_GREET_BLANK);
 	greet->replicas = ((u32)random_u64() & 0xffff) | 1;
 	greet->primary = random_u64() & 1 ? NODE_NONE : (u8)random_below(NODES_MAX);
 	greet->sync_source = random_u64() & 1 ? NODE_NONE : (u8)random_below(NODES_MAX);
@@ -553,7 +553,7 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_GREET, sent.greet.volume_bytes -= 512);
 	REFUSED(WIRE_GREET, sent.greet.granule_bytes = 12288);
 	REFUSED(WIRE_GREET, sent.greet.actlog_parts = ACTLOG_PARTS_MAX + 1);
-	REFUSED(WIRE_GREET, sent.greet.flags = 2 * WIRE_GREET_WITH_PRIMARY);
+	REFUSED(WIRE_GREET, sent.greet.flags = 2 * WIRE_GREET_BLANK);
 	REFUSED(WIRE_GREET, sent.greet.authority = NODE_NONE);
 	REFUSED(WIRE_GREET, sent.greet.replicas = 0x1ffff);
 	REFUSED(WIRE_GREET, sent.greet.primary = NODES_MAX);
