@@ -25,11 +25,11 @@ static const struct verb verbs[] = {
 	{ "node stop", "", "end all sessions; refused while volumes are up", NULL, cmd_node_stop },
 	{ "connect", "NODE", "allow sessions with a node again", NULL, cmd_connect },
 	{ "disconnect", "NODE", "end the session with a node, until connect", NULL, cmd_disconnect },
-	{ "create", "NAME DISK [--meta DISK] [--size BYTES]", "make a new volume on a disk",
+	{ "create", "NAME DISK [--meta DISK] [--size BYTES] [--zero|--blank]", "make a new volume on a disk",
 	  "Without --meta the volume is new and empty: metadata goes to the start of the disk. With --meta the data disk's\n"
 	  "content becomes the volume's. A disk with known content is refused unless named again with --force-overwrite.",
 	  cmd_create },
-	{ "replicate", "NAME DISK [--meta DISK]", "make a replica here of a volume of another node",
+	{ "replicate", "NAME DISK [--meta DISK] [--zero|--blank]", "make a replica here of a volume of another node",
 	  "The volume must be up on a connected node. The disk's content is replaced; the initial sync starts by itself.\n"
 	  "A disk with known content is refused unless named again with --force-overwrite.",
 	  cmd_replicate },

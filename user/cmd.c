@@ -88,6 +88,22 @@ void cmd_close(struct cmd *cmd)
 	state_unlock();
 }
 
+void cmd_unlock(struct cmd *cmd)
+{
+	(void)cmd;
+	state_unlock();
+}
+
+int cmd_lock_again(struct cmd *cmd)
+{
+	const char *why = "";
+	enum state_result result = state_lock(&why);
+
+	if (result == STATE_OK)
+		result = state_load(&cmd->state, &why);
+	return result == STATE_OK ? STATUS_OK : cmd_fail_state(cmd->what, result, why);
+}
+
 int cmd_save(struct cmd *cmd)
 {
 	const char *why = "";

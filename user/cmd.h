@@ -29,6 +29,9 @@ struct cmd {
 /* The one command context; large, therefore static. Returns STATUS_OK or what was reported. */
 int cmd_open(struct cmd **cmd, u32 flags, const char *what);
 void cmd_close(struct cmd *cmd);
+/* For the time of something long, and then once more with what others have changed meanwhile. STATUS_OK or reported. */
+void cmd_unlock(struct cmd *cmd);
+int cmd_lock_again(struct cmd *cmd);
 /* Save the state; STATUS_OK or reported. */
 int cmd_save(struct cmd *cmd);
 /* Merge the nodes that the kernel learnt from its peers into the state file. Never fails loudly: a warning at most. */

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * create and replicate: a disk becomes a replica. Everything that can refuse is asked before the first byte is written, and
- * only the metadata area is written.
+ * only the metadata area is written, unless zeroes are asked for.
  */
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
 #include "../kernel/core/codec.h"
+#include "blank.h"
 #include "cmd.h"
 #include "meta.h"
 
@@ -20,6 +21,7 @@ struct plan {
 	const char *meta_path;	/* NULL: internal */
 	struct text_list overwrite;
 	bool keeps_content;	/* the data disk's content becomes the volume's (create with --meta) */
+	bool zero, blank;	/* the data area is to be made zeroes; is zeroes by the administrator's word [R4] */
 	u64 wanted_bytes;	/* 0: the whole disk */
 	u32 actlog_parts;	/* 0: default */
 	struct disk data, meta;	/* meta is data when internal */
@@ -87,6 +89,46 @@ static int prepare(const struct cmd *cmd, struct plan *plan)
 	return STATUS_OK;
 }
 
+static bool valid_zeroes(const struct plan *plan, int *status)
+{
+	if (!plan->zero || !plan->blank)
+		return true;
+	*status = fail_usage(textf("braid %s", plan->verb), "--zero makes zeroes, --blank says that they are there: only one of them");
+	return false;
+}
+
+static int check_name(struct cmd *cmd, const char *name);
+
+/*
+ * Hours, maybe: other commands do their work meanwhile, and the disks stay claimed. Metadata that was there is gone before the first
+ * zero is written, so that nobody who ends this command attaches what it left.
+ */
+static int make_zeroes(struct cmd *cmd, const struct plan *plan)
+{
+	const struct disk *meta = plan->meta_path ? &plan->meta : &plan->data;
+	int status;
+
+	if (!meta_wipe(meta))
+		return fail_system(cmd->what, textf("disk %s", meta->path), errno);
+	cmd_unlock(cmd);
+	status = blank_make(&plan->data, plan->super.data_offset_bytes, plan->super.volume_bytes, cmd->what);
+	if (status == STATUS_OK)
+		status = cmd_lock_again(cmd);
+	return status == STATUS_OK ? check_name(cmd, plan->name) : status;
+}
+
+/* What was made is looked at as well: a disk that promises zeroes may break its word. */
+static int make_blank(struct cmd *cmd, struct plan *plan)
+{
+	int status = plan->zero ? make_zeroes(cmd, plan) : STATUS_OK;
+
+	if (status == STATUS_OK && (plan->zero || plan->blank))
+		status = blank_check(&plan->data, plan->super.data_offset_bytes, plan->super.volume_bytes, cmd->what);
+	if (status == STATUS_OK && (plan->zero || plan->blank))
+		plan->super.flags |= ONDISK_BLANK;
+	return status;
+}
+
 static bool fill_super(const struct cmd *cmd, struct plan *plan, u64 volume_id)
 {
 	struct ondisk_super *super = &plan->super;
@@ -95,7 +137,7 @@ static bool fill_super(const struct cmd *cmd, struct plan *plan, u64 volume_id)
 	super->replica_id = cmd_random_id();
 	memcpy(super->cluster_id, cmd->state.cluster_id, UUID_BYTES);
 	memcpy(super->name, plan->name, strlen(plan->name));
-	super->flags = plan->meta_path ? ONDISK_SEPARATE : 0;
+	super->flags |= plan->meta_path ? ONDISK_SEPARATE : 0;
 	super->replicas = NODE_BIT(cmd->state.node);
 	super->node_id = cmd->state.node;
 	memset(super->slot_node, NODE_NONE, sizeof(super->slot_node));
@@ -197,6 +239,9 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 		  .string = &size },
 		{ .name = "force-overwrite", .value = "DISK", .help = "the disk once more: its present content is not needed",
 		  .list = &plan.overwrite },
+		{ .name = "zero", .help = "make the data area zeroes first: replicas made so are in sync at once", .flag = &plan.zero },
+		{ .name = "blank", .help = "the data area reads as zeroes already (a fresh thin volume); samples are read",
+		  .flag = &plan.blank },
 		{ 0 },
 	};
 	struct generation first = { .number = 1, .writer = NODE_NONE };
@@ -210,8 +255,8 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 		return status;
 	plan.name = operands.word[0];
 	plan.disk_path = operands.word[1];
-	plan.keeps_content = plan.meta_path != NULL;
-	if (!valid_volume_name(verb, plan.name, &status))
+	plan.keeps_content = plan.meta_path != NULL && !plan.zero;
+	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status))
 		return status;
 	if (size && (!text_parse_size(size, &plan.wanted_bytes) || !plan.wanted_bytes ||
 		     plan.wanted_bytes % VOLUME_BLOCK_BYTES || plan.wanted_bytes > VOLUME_BYTES_MAX))
@@ -223,6 +268,8 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 		status = refuse_known(cmd, plan.name);
 	if (status == STATUS_OK)
 		status = prepare(cmd, &plan);
+	if (status == STATUS_OK)
+		status = make_blank(cmd, &plan);
 	first.id = cmd_random_id();
 	if (status == STATUS_OK && (!fill_super(cmd, &plan, cmd_random_id()) || !first.id))
 		status = fail_system(cmd->what, "random numbers of the kernel", EIO);
@@ -281,6 +328,9 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 		{ .name = "meta", .value = "DISK", .help = "metadata on this disk", .string = &plan.meta_path },
 		{ .name = "force-overwrite", .value = "DISK", .help = "the disk once more: its present content is not needed",
 		  .list = &plan.overwrite },
+		{ .name = "zero", .help = "make the data area zeroes first: replicas made so are in sync at once", .flag = &plan.zero },
+		{ .name = "blank", .help = "the data area reads as zeroes already (a fresh thin volume); samples are read",
+		  .flag = &plan.blank },
 		{ 0 },
 	};
 	struct known_volume known = { 0 };
@@ -294,7 +344,7 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 		return status;
 	plan.name = operands.word[0];
 	plan.disk_path = operands.word[1];
-	if (!valid_volume_name(verb, plan.name, &status))
+	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status))
 		return status;
 	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START, textf("cannot replicate %s", plan.name));
 	if (status == STATUS_OK)
@@ -308,6 +358,8 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 		plan.actlog_parts = known.log_parts;
 	if (status == STATUS_OK)
 		status = prepare(cmd, &plan);
+	if (status == STATUS_OK)
+		status = make_blank(cmd, &plan);
 	/* The other replicas are learnt from their greetings: nothing is claimed here about what they hold [D2]. */
 	if (status == STATUS_OK && !fill_super(cmd, &plan, known.id))
 		status = fail_system(cmd->what, "random numbers of the kernel", EIO);

@@ -62,6 +62,7 @@ static const struct {
 	{ "module-missing", STATUS_MODULE, "install the braid kernel module for this kernel and load it: modprobe braid" },
 	{ "module-old", STATUS_MODULE, "unload the module and load the one of this release; both must be of one version" },
 	{ "signature", STATUS_REFUSED, "choose another disk" },
+	{ "not-blank", STATUS_REFUSED, "leave --blank out: then everything is compared; or --zero, which writes zeroes over what is there" },
 	{ "not-a-block-device", STATUS_REFUSED, "name a block device; a file becomes one with 'losetup --find --show FILE'" },
 	{ "too-small", STATUS_REFUSED, "use a larger disk" },
 	{ "no-such-disk", STATUS_NOT_FOUND, "'lsblk' lists the disks of this machine" },

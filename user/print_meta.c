@@ -7,7 +7,7 @@
 
 static const char *flag_names(u32 flags)
 {
-	static const char *const names[] = { "syncing", "split", "yield", "separate", "attached" };
+	static const char *const names[] = { "syncing", "split", "yield", "separate", "attached", "blank" };
 	const char *text = "";
 	u32 i;
 
@@ -149,6 +149,7 @@ static void json_super(struct json *json, const struct ondisk_super *super)
 	json_bool(json, "yield", super->flags & ONDISK_YIELD);
 	json_bool(json, "separate", super->flags & ONDISK_SEPARATE);
 	json_bool(json, "attached", super->flags & ONDISK_ATTACHED);
+	json_bool(json, "blank", super->flags & ONDISK_BLANK);
 	json_mask(json, "replicas", super->replicas);
 	json_mask(json, "reconcile", super->reconcile);
 	json_mask(json, "replaced", super->replaced);
