@@ -144,7 +144,7 @@ static void make_image(struct fuzz_input *input)
 			memset(image[i], 0, META_BLOCK_BYTES);
 			written[i] = unreadable[i] = false;
 		}
-	super.flags |= bits & (ONDISK_SYNCING | ONDISK_ATTACHED);
+	super.flags |= (bits & (ONDISK_SYNCING | ONDISK_ATTACHED)) | (bits & 2 ? ONDISK_BLANK : 0);
 	super.reconcile = bits >> 5 & 6;
 	super.sequence = 4;
 	ondisk_super_encode(&super, 0, block_at(0));

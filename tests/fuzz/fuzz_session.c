@@ -185,6 +185,8 @@ static void make_greet(struct replica *replica, const struct volume_peer *peer)
 	volume_fill(&replica->volume, &action, &body);
 	body.greet.number = bits & 1 ? peer->facts->number + 1 : 1 + fuzz_u8(&input);
 	body.greet.flags = bits & 2 ? fuzz_u8(&input) : WIRE_GREET_DISK;
+	if (bits & 128)
+		body.greet.flags |= WIRE_GREET_BLANK;
 	body.greet.authority = peer->node;
 	if (bits & 4)
 		body.greet.replicas = fuzz_u32(&input);
@@ -459,7 +461,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv)
 	(void)argc;
 	(void)argv;
 	CHECK(ondisk_plan(REPLICA_BYTES, 1 << 30, true, 0, 1, &super));
-	super.flags = ONDISK_SEPARATE;
+	super.flags = ONDISK_SEPARATE | ONDISK_BLANK;
 	memset(super.slot_node, NODE_NONE, sizeof(super.slot_node));
 	first = lineage_next(&super.chain, 9, 3, NODE_NONE);
 	lineage_append(&super.chain, &first);

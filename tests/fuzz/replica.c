@@ -122,6 +122,15 @@ static void remember(const struct volume *volume)
 	before.tail_id = before.empty_chain ? 0 : lineage_tail(&volume->super.chain)->id;
 }
 
+static bool is_in_sync(const struct volume *volume)
+{
+	u32 slot, nr = 0;
+
+	for (slot = 0; slot < REPLICAS_MAX; slot++)
+		nr += volume->peer[slot].node != NODE_NONE && volume->peer[slot].relation == VOLUME_IN_SYNC;
+	return nr > 0;
+}
+
 /* What a step may change. */
 static void compare(const struct replica *replica, const struct volume_event *event)
 {
@@ -149,7 +158,11 @@ static void compare(const struct replica *replica, const struct volume_event *ev
 	CHECK(volume->disk == before.disk || event->type == VOLUME_EVENT_DISK_FAILED);
 	for (slot = 0; slot < REPLICAS_MAX && event->type != VOLUME_EVENT_FORGET; slot++)
 		if (before.durable[slot] && before.node[slot] != NODE_NONE && volume->peer[slot].map.nr_set < before.nr_set[slot])
-			CHECK(volume->peer[slot].relation == VOLUME_IN_SYNC || before.empty_chain || proof);
+			CHECK(volume->peer[slot].relation == VOLUME_IN_SYNC || before.empty_chain || proof ||
+			      (frame && event->frame_type == WIRE_SYNC_READY && before.flags & ONDISK_BLANK));
+	/* Never written again, only who has joined and got nothing [R4]. */
+	if (volume->super.flags & ~before.flags & ONDISK_BLANK)
+		CHECK(proof && before.tail_id && is_in_sync(volume));
 	if (before.flags & ~volume->super.flags & ONDISK_SYNCING)
 		CHECK((event->type == VOLUME_EVENT_PROMOTE && event->force) ||
 		      (frame && (event->frame_type == WIRE_SYNC_DONE || event->frame_type == WIRE_RECORD || before.promoting)));
@@ -295,7 +308,8 @@ void replica_step(struct replica *replica, const struct volume_event *event)
 
 void replica_simple(struct replica *replica, enum volume_event_type type, u8 node)
 {
-	struct volume_event event = { .type = type, .node = node, .random = ++replica->ids, .ok = true };
+	struct volume_event event = { .type = type, .node = node, .random = ++replica->ids, .ok = true,
+				      .features = WIRE_FEATURE_BLANK };
 
 	replica_step(replica, &event);
 }

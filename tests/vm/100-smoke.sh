@@ -52,4 +52,34 @@ same_replicas vdb alpha beta
 on_all 'braid up web'
 in_sync web 15 alpha beta
 expect "0 0" "$(counter alpha web resync_sent_bytes) $(counter beta web resync_sent_bytes)" "bytes resynced after a clean restart"
+
+step "anew on the used disks: zeroes are made, not believed [R4]"
+id=$(vol alpha web .id)
+on_all 'braid down web'
+on_all "braid delete web --id $id"
+refused alpha not-blank 'braid create web /dev/vdb --blank'
+[[ $(try alpha 'braid create web /dev/vdb --blank' 2>&1) == *"at byte 10485"* ]] ||
+	fail "it is not said where the disk holds something"
+refused alpha usage 'braid create web /dev/vdb --blank --zero'
+on alpha 'braid create web /dev/vdb --zero'
+on beta 'braid replicate web /dev/vdb --zero'
+in_sync web 15 alpha beta
+expect "0 0" "$(vol alpha web '"\(.counters.resync_sent_bytes) \(.counters.resync_equal_bytes)"')" "bytes sent and compared"
+on alpha 'braid promote web && cmp -n $((100 << 20)) /dev/braid/web /dev/zero'
+stamps alpha /dev/braid/web $((16 << 20)) 2 4
+wait_bg $JOB 20 | tail -n 1
+on alpha 'braid demote web'
+on_all 'braid down web'
+same_replicas vdb alpha beta
+
+step "one more replica, after writes: compared"
+on_all 'braid up web'
+in_sync web 15 alpha beta
+on beta "braid down web && braid delete web --id $(vol alpha web .id)"
+on beta 'braid replicate web /dev/vdb --zero'
+in_sync web 60 alpha beta
+[ "$(counter alpha web resync_sent_bytes)" -gt 0 ] || fail "a replica of written space was taken for equal"
+on_all 'braid down web'
+same_replicas vdb alpha beta
+on_all 'braid up web'
 cluster_down alpha beta
