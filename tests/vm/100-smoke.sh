@@ -57,29 +57,29 @@ step "anew on the used disks: zeroes are made, not believed [R4]"
 id=$(vol alpha web .id)
 on_all 'braid down web'
 on_all "braid delete web --id $id"
-refused alpha not-blank 'braid create web /dev/vdb --blank'
-[[ $(try alpha 'braid create web /dev/vdb --blank' 2>&1) == *"at byte 10485"* ]] ||
+refused alpha not-blank 'braid create anew /dev/vdb --blank'
+[[ $(try alpha 'braid create anew /dev/vdb --blank' 2>&1) == *"at byte 10485"* ]] ||
 	fail "it is not said where the disk holds something"
-refused alpha usage 'braid create web /dev/vdb --blank --zero'
-on alpha 'braid create web /dev/vdb --zero'
-on beta 'braid replicate web /dev/vdb --zero'
-in_sync web 15 alpha beta
-expect "0 0" "$(vol alpha web '"\(.counters.resync_sent_bytes) \(.counters.resync_equal_bytes)"')" "bytes sent and compared"
-on alpha 'braid promote web && cmp -n $((100 << 20)) /dev/braid/web /dev/zero'
-stamps alpha /dev/braid/web $((16 << 20)) 2 4
+refused alpha usage 'braid create anew /dev/vdb --blank --zero'
+on alpha 'braid create anew /dev/vdb --zero'
+on beta 'braid replicate anew /dev/vdb --zero'
+in_sync anew 15 alpha beta
+expect "0 0" "$(vol alpha anew '"\(.counters.resync_sent_bytes) \(.counters.resync_equal_bytes)"')" "bytes sent and compared"
+on alpha 'braid promote anew && cmp -n $((100 << 20)) /dev/braid/anew /dev/zero'
+stamps alpha /dev/braid/anew $((16 << 20)) 2 4
 wait_bg $JOB 20 | tail -n 1
-on alpha 'braid demote web'
-on_all 'braid down web'
+on alpha 'braid demote anew'
+on_all 'braid down anew'
 same_replicas vdb alpha beta
 
 step "one more replica, after writes: compared"
-on_all 'braid up web'
-in_sync web 15 alpha beta
-on beta "braid down web && braid delete web --id $(vol alpha web .id)"
-on beta 'braid replicate web /dev/vdb --zero'
-in_sync web 60 alpha beta
-[ "$(counter alpha web resync_sent_bytes)" -gt 0 ] || fail "a replica of written space was taken for equal"
-on_all 'braid down web'
+on_all 'braid up anew'
+in_sync anew 15 alpha beta
+on beta "braid down anew && braid delete anew --id $(vol alpha anew .id)"
+on beta 'braid replicate anew /dev/vdb --zero'
+in_sync anew 60 alpha beta
+[ "$(counter alpha anew resync_sent_bytes)" -gt 0 ] || fail "a replica of written space was taken for equal"
+on_all 'braid down anew'
 same_replicas vdb alpha beta
-on_all 'braid up web'
+on_all 'braid up anew'
 cluster_down alpha beta
