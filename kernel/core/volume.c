@@ -658,6 +658,7 @@ static void frame(struct step *step, const struct volume_event *event)
 static void super_saved(struct step *step, u32 token, bool ok)
 {
 	struct volume *volume = step->volume;
+	struct volume_peer *peer;
 
 	if (MUTANT(failed_save_ignored))
 		ok = true;
@@ -667,6 +668,9 @@ static void super_saved(struct step *step, u32 token, bool ok)
 		volume_record_saved(step, ok);
 	if (volume->adopting.token == token)
 		volume_sync_adopted(step, ok);
+	for_each_peer(volume, peer)
+		if (peer->start_token == token)
+			volume_start_saved(step, peer, ok);
 	if (volume->command.active && volume->command.token == token)
 		volume_command_saved(step, ok);
 	if (volume->unyielding.token == token)

@@ -196,6 +196,9 @@ struct volume_peer {
 	enum volume_plan plan;
 	u32 acks_pending;	/* requests in flight that wait for this peer */
 	u32 acks_missed;	/* of these: the peer left since they were sent */
+	bool start_pending;	/* TARGET_STARTING: it is still telling, or what it told is not on our disk yet */
+	bool start_unsaved;	/* of what it told; meanwhile it may be */
+	u32 start_token;	/* that is being saved, 0: no */
 	struct dirty_map map;	/* what the peer lacks; no entries: the slot has no memory, and is not used */
 	struct wire_greet *facts;	/* its newest greeting; NULL: no memory */
 };
@@ -208,7 +211,7 @@ struct volume {
 	enum volume_role role;
 	enum volume_disk disk;
 	bool online;
-	bool fresh;		/* a new replica in its first resync, from one and the same source */
+	bool fresh;		/* a new replica in its first resync, from one and the same source, which knows what it lacks */
 	bool unchanged;		/* was blank when it adopted its source's history, and no data arrived since [R4] */
 	bool resetting;		/* LOG_RESET under way: no greetings until it ended */
 	bool stream_lost;	/* a writer's stream ended in this step */

@@ -18,8 +18,8 @@
  * Why the target's word holds when it is ready, though it is older. It stops being blank with a record, or with a history that it adopts.
  * Either is told to all peers that it is in no stream with, by another greeting, before it asks one of them; and the greetings of one
  * session arrive in order. The one history that it may have adopted since is this source's own, and from then on it is in this source's
- * stream and nobody else's. Its own map for the source stays as it is, full if it is new, until both are in sync, on its
- * disk, too: a resync that is broken off is begun anew with everything to be compared, whoever is its source.
+ * stream and nobody else's. With that history it forgot what it lacks, as every new replica does [R2]: from here on the source's map
+ * alone says it, so a resync that is broken off goes on with what was written meanwhile.
  */
 #include "probe.h"
 #include "volume_internal.h"

@@ -39,6 +39,8 @@ bool volume_is_member(const struct volume *volume, u8 node);
 void volume_facts_changed(struct volume *volume);
 void volume_greet_all(struct volume *volume);
 void volume_greet_others(struct volume *volume);	/* those that records do not reach */
+/* What the target told of itself is on our disk, or could not be saved. */
+void volume_start_saved(struct step *step, struct volume_peer *peer, bool ok);
 void volume_mark_log(struct volume *volume, struct volume_peer *peer);
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation);
 /* The disk here is gone: whoever is in a relation leaves it, those in sync only if @in_sync (this node is no primary). */

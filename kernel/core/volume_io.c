@@ -203,7 +203,7 @@ bool volume_apply_resync(struct volume *volume, u8 from, u64 offset_bytes, u32 l
 
 	volume->unchanged = volume->unchanged && MUTANT(blank_again_after_data);
 	if (volume->fresh || MUTANT(resync_unmarked_for_third))
-		return false;	/* never was in sync with anybody: every other map has it as dirty throughout */
+		return false;	/* never was in sync with anybody: every map but the source's has it as dirty throughout */
 	for_each_peer(volume, peer)
 		if (others & NODE_BIT(peer->node)) {
 			dirty_mark(&peer->map, offset_bytes, length_bytes);

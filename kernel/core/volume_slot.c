@@ -56,6 +56,7 @@ void volume_peer_reset(struct volume_peer *peer)
 	peer->judged_number = 0;
 	peer->sent_serial = 0;
 	peer->sent_flags = 0;
+	peer->start_token = 0;
 }
 
 static void slot_take(struct volume_peer *peer, u8 node)

@@ -14,7 +14,8 @@
  *   own maps and the record durable: RECORD_ACK -> in sync
  *
  * The target keeps its own dirty bits until it is in sync and sends them again with every start: any source learns
- * what it wrote on its own [I8]. Between RANGES and SYNC_READY the source marks what it writes [D1].
+ * what it wrote on its own [I8]. A new replica wrote nothing and keeps none. Between RANGES and SYNC_READY the source marks what
+ * it writes [D1].
  */
 #include "probe.h"
 #include "volume_internal.h"
@@ -92,6 +93,9 @@ static void on_start(struct step *step, struct volume_peer *peer)
 		return;		/* the plan changed meanwhile; the peer sees it from our newer greeting */
 	}
 	volume_leave(step, peer, VOLUME_TARGET_STARTING);
+	peer->start_pending = !MUTANT(accept_before_bits);
+	peer->start_unsaved = false;
+	peer->start_token = 0;
 }
 
 static void on_ranges(struct step *step, struct volume_peer *peer, const struct wire_ranges *ranges)
@@ -106,26 +110,47 @@ static void on_ranges(struct step *step, struct volume_peer *peer, const struct 
 		return;
 	if (!lacking)
 		return;
-	for (i = 0; i < ranges->nr; i++)
+	for (i = 0; i < ranges->nr; i++) {
 		dirty_mark(&lacking->map, ranges->range[i].start_bytes, ranges->range[i].length_bytes);
+		if (lacking == peer)
+			peer->start_unsaved |= dirty_unsaved(&peer->map, ranges->range[i].start_bytes,
+							     ranges->range[i].length_bytes);
+	}
 }
 
 /*
  * The chain goes out when its last record is durable here [G3]: a target that adopted one which its maker lost with its power
- * would be ahead of everybody and half-synced (fill_accept()). volume_proposal_saved() sends it else.
+ * would be ahead of everybody and half-synced (fill_accept()). volume_proposal_saved() sends it else. And a new replica forgets its
+ * own bits with it.
  */
 void volume_send_accept(struct step *step, struct volume_peer *peer)
 {
 	const struct volume *volume = step->volume;
 
-	if (!volume->proposal.active || volume->proposal.kept || MUTANT(accept_before_durable))
+	if ((!volume->proposal.active || volume->proposal.kept || MUTANT(accept_before_durable)) && !peer->start_pending)
 		step_send(step, peer, WIRE_SYNC_ACCEPT);
 }
 
 static void on_ranges_end(struct step *step, struct volume_peer *peer)
 {
-	if (peer->relation == VOLUME_TARGET_STARTING)
-		volume_send_accept(step, peer);
+	if (peer->relation != VOLUME_TARGET_STARTING)
+		return;
+	if (peer->start_pending && peer->start_unsaved) {
+		MARK(target_knew_more);
+		peer->start_token = step_save(step, true);
+		return;
+	}
+	peer->start_pending = false;
+	volume_send_accept(step, peer);
+}
+
+void volume_start_saved(struct step *step, struct volume_peer *peer, bool ok)
+{
+	peer->start_token = 0;
+	if (!ok || peer->relation != VOLUME_TARGET_STARTING)
+		return;
+	peer->start_pending = false;
+	volume_send_accept(step, peer);
 }
 
 /*
@@ -188,18 +213,22 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 		if (!MUTANT(half_synced_unmarked))
 			volume->super.flags |= ONDISK_SYNCING;
 	}
-	if (MUTANT(target_forgets_own_bits))
-		dirty_clear_all(&peer->map);
 	replaced_at_adoption(volume, tail, peer->node);
 	volume_blank_adopts(volume);
 	volume->super.chain = accept->chain;
 	volume->super.flags &= ~(ONDISK_SPLIT | ONDISK_YIELD);
 	volume_learn_replicas(volume, volume_members(volume));
 	for_each_peer(volume, other)
-		if (first && other != peer)	/* a new replica knows nothing of others: the source tells before it joins */
+		/*
+		 * A new replica wrote nothing on its own. What it lacks the source has on its disk, and clears as it is proven, so a
+		 * resync that is broken off goes on where it was [R2]; of others the source tells before it joins.
+		 */
+		if (first)
 			dirty_clear_all(&other->map);
 		else if (other->map.nr_set && volume_is_member(volume, other->node))
 			volume->super.reconcile |= NODE_BIT(other->node);	/* what differs stays so, whatever the records say */
+	if (first)	/* another disk there than this one would be dirty throughout again (learn_life()) */
+		volume->super.slot_replica[peer - volume->peer] = peer->facts->replica_id;
 	volume->fresh |= first;
 	volume->adopting.from = peer->node;
 	volume->adopting.token = step_save(step, !MUTANT(adopted_without_maps));

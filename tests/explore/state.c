@@ -351,6 +351,9 @@ static void relation(struct codec *c, u8 node, u8 slot)
 	FIELD(c, peer->sent_flags);
 	FIELD(c, peer->acks_pending);
 	FIELD(c, peer->acks_missed);
+	FIELD(c, peer->start_pending);
+	FIELD(c, peer->start_unsaved);
+	token(c, n, &peer->start_token);
 	map(c, n, slot);
 }
 

@@ -37,7 +37,7 @@
 	X(joins_before_dry, "D2", "B5", sim, "a target joins as soon as it is ready") \
 	X(dry_not_checked, "D2", "B3", test_volume_sync, "a resync that reports that it is dry is believed though bits were set since") \
 	X(target_bits_ignored, "G6", "G14", sim, "the source ignores the bits that the target sent") \
-	X(target_forgets_own_bits, "I8", "B19", B19-source-forgets, "a target forgets its own changes when a resync begins") \
+	X(accept_before_bits, "R2", "G18", test_volume_sync, "a target is accepted before what it told is on the source's disk") \
 	X(adopted_without_maps, "I8", "B8", test_volume_sync, "a target stores the chain of the source before its own bits") \
 	/* data areas that were never written */ \
 	X(blank_kept_when_written, "R4", "G15", R4-blank-but-written, "a replica counts as never written whatever records it has") \

@@ -82,6 +82,15 @@ static void test_source_takes_what_the_target_changed_I8(void **state)
 	assert_int_equal(peer_of(HIGH)->map.nr_set, 1);
 	assert_true(dirty_test(&peer_of(HIGH)->map, 4096));
 	post_value(HIGH, WIRE_RANGES_END, 0);
+	assert_null(sent(HIGH, WIRE_SYNC_ACCEPT));		/* it may forget them then: on disk here first [R2] */
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
+	post_saved(false);
+	assert_null(sent(HIGH, WIRE_SYNC_ACCEPT));
+	post_value(HIGH, WIRE_SYNC_START, 0);			/* asked again: still not on disk */
+	post_ranges(HIGH, HIGH, 4096, 4096);
+	post_value(HIGH, WIRE_RANGES_END, 0);
+	assert_null(sent(HIGH, WIRE_SYNC_ACCEPT));
+	post_saved(true);
 	assert_non_null(sent(HIGH, WIRE_SYNC_ACCEPT));
 	assert_int_equal(volume->streaming & NODE_BIT(HIGH), 0);
 	post_value(HIGH, WIRE_SYNC_READY, 1);			/* of an older chain: told again */
@@ -186,6 +195,53 @@ static void test_member_is_told_when_it_is_equal(void **state)
 }
 
 /* ---- the target ---- */
+
+/* Only a source that was never met may lack what a replica wrote on its own; a new replica wrote nothing. */
+static void test_new_replica_keeps_no_bits_R2(void **state)
+{
+	struct chain none = { 0 }, theirs = chain_of(NODE_BIT(LOW));
+
+	(void)state;
+	bed_start(&none, NODE_BIT(ME));
+	meet(LOW, &theirs, 0);
+	agree_all();
+	expect_relation(LOW, VOLUME_SOURCE_ASKED);
+	assert_int_equal(peer_of(LOW)->map.nr_set, peer_of(LOW)->map.nr_granules);	/* all of it is told */
+	post_accept(LOW, &theirs);
+	assert_int_equal(peer_of(LOW)->map.nr_set, 0);
+	assert_true(volume->super.flags & ONDISK_SYNCING);
+	assert_true(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE)->maps_first);
+	post_saved(true);
+	expect_relation(LOW, VOLUME_SOURCE);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	meet(LOW, &theirs, 0);
+	agree_all();
+	expect_relation(LOW, VOLUME_SOURCE_ASKED);
+	assert_int_equal(peer_of(LOW)->map.nr_set, 0);		/* the same disk: no other life */
+}
+
+/* The first source has proven a part and cleared it: what another one writes there, it has to be told (seed 9860000001371). */
+static void test_new_replica_changes_its_source_R2(void **state)
+{
+	struct chain none = { 0 }, theirs = chain_of(NODE_BIT(LOW) | NODE_BIT(HIGH));
+
+	(void)state;
+	bed_start(&none, NODE_BIT(ME));
+	meet(LOW, &theirs, 0);
+	agree_all();
+	post_accept(LOW, &theirs);
+	post_saved(true);
+	assert_false(volume_apply_resync(volume, LOW, 4096, 4096));
+	assert_int_equal(peer_of(HIGH)->map.nr_set, 0);
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	meet(HIGH, &theirs, 0);
+	agree_all();
+	expect_relation(HIGH, VOLUME_SOURCE_ASKED);
+	post_accept(HIGH, &theirs);
+	post_saved(true);
+	assert_true(volume_apply_resync(volume, HIGH, 4096, 4096));
+	assert_true(dirty_test(&peer_of(LOW)->map, 4096));
+}
 
 static void test_target_chooses_the_lowest(void **state)
 {
@@ -379,6 +435,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_source_takes_what_the_target_changed_I8),
+		cmocka_unit_test(test_new_replica_keeps_no_bits_R2),
+		cmocka_unit_test(test_new_replica_changes_its_source_R2),
 		cmocka_unit_test(test_start_under_an_old_plan),
 		cmocka_unit_test(test_dry_but_dirty_D2),
 		cmocka_unit_test(test_record_decides_while_joining_I9),
