@@ -14,6 +14,7 @@
 #include <linux/net.h>
 #include <linux/slab.h>
 #include <linux/socket.h>
+#include <linux/hrtimer.h>
 #include <linux/timer.h>
 #include <linux/version.h>
 #include <net/sock.h>
@@ -176,6 +177,18 @@ static inline int braid_socket_send_pages(struct socket *socket, const struct bi
 			break;
 	}
 	return (int)sent_bytes;
+#endif
+}
+
+/* ---- high resolution timers: set up in one call since 6.13, the old way goes in 6.15 ---- */
+
+static inline void braid_hrtimer_setup(struct hrtimer *timer, enum hrtimer_restart (*function)(struct hrtimer *))
+{
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 13, 0)
+	hrtimer_setup(timer, function, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+#else
+	hrtimer_init(timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
+	timer->function = function;
 #endif
 }
 

@@ -23,6 +23,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include "compat.h"
+#include "core/gather.h"
 #include "core/volume.h"
 #include "node.h"
 #include "range.h"
@@ -105,6 +106,8 @@ struct braid_volume {
 	struct braid_disk *meta;	/* may be the same */
 	struct ondisk_layout layout;
 	struct work_struct commit_work;	/* activity log group commit */
+	struct hrtimer commit_timer;	/* begins one that was put off */
+	struct gather gather;		/* for how long that is */
 	struct work_struct save_work;	/* superblock, dirty pages, log reset */
 	struct braid_meta *meta_private;
 
@@ -269,6 +272,8 @@ void braid_meta_free(struct braid_volume *volume);
 /* Start a group commit if one is wanted and none is under way; call under volume->lock or not. When it ended:
  * braid_io_log_committed() and braid_apply_log_committed(). */
 void braid_meta_kick_commit(struct braid_volume *volume);
+/* Is a transaction worth more when it begins later (gather.h)? Then a timer sees to it. Under the lock. */
+bool braid_meta_commit_put_off(struct braid_volume *volume);
 /* Queue work for save_work: any context. The answers are posted to the engine. */
 void braid_meta_save_super(struct braid_volume *volume, u32 token, bool maps_first);
 void braid_meta_log_reset(struct braid_volume *volume);

@@ -172,6 +172,10 @@ static void request_ended(struct braid_request *request)
 	hlist_del_init(&request->by_id);
 	braid_flush_led(request, &followers);
 	braid_regions_put(volume, &request->regions, true);
+	if (request->log_waited && request->here_ns)
+		gather_ended(&volume->gather, request->here_ns, request->peers_ns);
+	if (volume->core.log.nr_adding && volume->core.log.nr_adding == volume->core.log.nr_busy)
+		braid_meta_kick_commit(volume);	/* nobody else is under way for whom it was put off */
 	if (request->flushing && ok)
 		actlog_flush_end(&volume->core.log, request->flush_epoch);
 	volume_end(&volume->core, &request->ack);
@@ -222,6 +226,8 @@ bool braid_request_acked(struct braid_request *request, u8 node, enum volume_ans
 	if (answer != VOLUME_ANSWER_NONE)
 		request->ok_nodes |= NODE_BIT(node);
 	leave_log(request, node);
+	if (request->log_waited)
+		*(node == request->volume->core.node ? &request->here_ns : &request->peers_ns) = ktime_get_ns();
 	return volume_acked(&request->volume->core, &request->ack, node, answer);
 }
 
@@ -405,6 +411,7 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 	bool local;
 
 	request->log_waiting = false;
+	request->log_waited = false;
 	/* A flush of this node's own is no sign that anybody wrote [G2]. */
 	request->generation_id = tail && !braid_request_is_internal(request) ? tail->id : 0;
 	request->epoch = volume->core.log.epoch;
@@ -418,8 +425,12 @@ static bool take_off(struct braid_request *request, bool *log_wanted)
 	if (!local || log_ready(request))
 		return local;
 	request->log_waiting = true;
+	request->log_waited = true;
+	request->here_ns = 0;
+	request->peers_ns = 0;
 	list_add_tail(&request->entry, &volume->io->log_waiters);
-	*log_wanted = true;
+	gather_came(&volume->gather, ktime_get_ns());
+	*log_wanted = !braid_meta_commit_put_off(volume);
 	return false;
 }
 

@@ -80,6 +80,8 @@ struct braid_request {
 	bool fua;
 	bool cached;			/* the local disk had a volatile cache when it took the change */
 	bool log_waiting;		/* on io->log_waiters */
+	bool log_waited;		/* was there; then: */
+	u64 here_ns, peers_ns;		/* when the local part ended, and the last peer answered; 0: not yet */
 	bool admitted;			/* read: counted in nr_reads */
 };
 

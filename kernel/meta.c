@@ -95,6 +95,7 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 	u32 part, nr = 0, *regions;
 	u8 *block;
 
+	gather_began(&volume->gather);
 	meta->log_mark_id = mark_id;
 	for (part = 0; part < volume->core.log.nr_parts; part++) {
 		struct ondisk_header header;
@@ -155,6 +156,25 @@ static int log_transaction_end(struct braid_volume *volume, u32 parts)
 	return error ? -EIO : 0;
 }
 
+bool braid_meta_commit_put_off(struct braid_volume *volume)
+{
+	u64 wait_ns = 0;
+
+	if (volume->core.role == VOLUME_PRIMARY)	/* peers' writes wait for nobody else */
+		wait_ns = gather_wait(&volume->gather, &volume->core.log, ktime_get_ns());
+	if (wait_ns && !hrtimer_is_queued(&volume->commit_timer))
+		hrtimer_start(&volume->commit_timer, ns_to_ktime(wait_ns), HRTIMER_MODE_REL);
+	return wait_ns;
+}
+
+static enum hrtimer_restart commit_timer(struct hrtimer *timer)
+{
+	struct braid_volume *volume = container_of(timer, struct braid_volume, commit_timer);
+
+	braid_meta_kick_commit(volume);
+	return HRTIMER_NORESTART;
+}
+
 /* Group commit [W3]: whoever came while a transaction was written is in the next one. */
 static void commit_work(struct work_struct *work)
 {
@@ -167,7 +187,10 @@ static void commit_work(struct work_struct *work)
 	mutex_lock(&meta->log_lock);
 	for (;;) {
 		spin_lock_irq(&volume->lock);
-		parts = volume->disk_failed_posted || meta->stopping ? 0 : actlog_commit_begin(&volume->core.log);
+		parts = 0;
+		if (!volume->disk_failed_posted && !meta->stopping && actlog_commit_wanted(&volume->core.log) &&
+		    !braid_meta_commit_put_off(volume))
+			parts = actlog_commit_begin(&volume->core.log);
 		if (parts)
 			log_encode(volume, parts);
 		spin_unlock_irq(&volume->lock);
@@ -487,6 +510,7 @@ int braid_meta_init(struct braid_volume *volume)
 	INIT_LIST_HEAD(&meta->resets);
 	timer_setup(&meta->retry_timer, retry_timer, 0);
 	INIT_WORK(&volume->commit_work, commit_work);
+	braid_hrtimer_setup(&volume->commit_timer, commit_timer);
 	INIT_WORK(&volume->save_work, save_work);
 	volume->meta_private = meta;
 	if (batches_alloc(volume)) {
@@ -509,6 +533,8 @@ void braid_meta_stop(struct braid_volume *volume)
 	braid_timer_stop(&meta->retry_timer);
 	cancel_work_sync(&volume->save_work);
 	cancel_work_sync(&volume->commit_work);
+	hrtimer_cancel(&volume->commit_timer);	/* it does not start the timer any more */
+	cancel_work_sync(&volume->commit_work);
 	list_splice_tail_init(&meta->resets, &meta->requests);
 	list_for_each_entry_safe(request, next, &meta->requests, entry) {
 		list_del(&request->entry);
@@ -524,6 +550,7 @@ void braid_meta_free(struct braid_volume *volume)
 	if (!meta)
 		return;
 	/* It may have been kicked since braid_meta_stop(), to no effect. */
+	hrtimer_cancel(&volume->commit_timer);
 	cancel_work_sync(&volume->commit_work);
 	braid_meta_batch_free(&meta->batch);
 	braid_meta_batch_free(&meta->log_batch);
