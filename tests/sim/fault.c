@@ -32,7 +32,7 @@ void fault_choose_knobs(struct world *world, u64 seed)
 {
 	struct dice dice = { seed * 0xd1342543de82ef95ull };
 	struct knobs *k = &world->knobs;
-	bool tiny = percent(&dice, 40), uneven = percent(&dice, 30);
+	bool tiny = percent(&dice, 40), uneven = percent(&dice, 30), granules;
 	u32 i;
 
 	for (i = 0; i < WORLD_NODES_MAX; i++)
@@ -56,9 +56,15 @@ void fault_choose_knobs(struct world *world, u64 seed)
 	for (i = 0; i < WORLD_NODES_MAX; i++)
 		world->node[i].disk.through = k->through && percent(&dice, 70);
 	k->blank = percent(&dice, 20);
+	granules = percent(&dice, 30);
+	for (i = 0; granules && i < world->nr_nodes; i++)
+		k->granule_shift[i] = below(&dice, 9);
 	for (i = 0; k->blank && i < world->nr_nodes; i++)
 		meta_format(world, (u8)i, i ? FORMAT_NEW : FORMAT_ALONE, percent(&dice, 75) ? ONDISK_BLANK : 0);
-	world_trace(world, "knobs: log %u latency %u%s%s%s%s%s%s%s%s%s", k->log_slots[0], k->latency_us, k->disk_errors ? " disk-errors" : "",
+	for (i = 0; granules && !k->blank && i < world->nr_nodes; i++)	/* they were formatted already */
+		meta_format(world, (u8)i, FORMAT_ALIKE, 0);
+	world_trace(world, "knobs: log %u granules %u %u latency %u%s%s%s%s%s%s%s%s%s", k->log_slots[0], k->granule_shift[0],
+		    k->granule_shift[1], k->latency_us, k->disk_errors ? " disk-errors" : "",
 		    k->meta_errors ? " meta-errors" : "", k->damage ? " damage" : "", k->splits ? " splits" : "",
 		    k->replacements ? " replacements" : "", k->early_timeouts ? " early-timeouts" : "",
 		    k->through ? " write-through" : "", k->terse ? " terse" : "", k->blank ? " blank" : "");

@@ -48,12 +48,12 @@ void meta_format(struct world *world, u8 node, enum format format, u32 flags)
 	struct generation first = { .id = 1, .number = 1, .members = (1u << world->nr_nodes) - 1, .writer = 0,
 				    .written = true };
 	struct ondisk_super super = { .volume_id = 7, .sequence = 1, .volume_bytes = WORLD_VOLUME_BYTES,
-				      .granule_bytes = GRANULE_BYTES_MIN, .actlog_parts = 1, .node_id = node,
+				      .granule_bytes = (u32)GRANULE_BYTES_MIN << world->knobs.granule_shift[node], .actlog_parts = 1, .node_id = node,
 				      .split_peer = NODE_NONE, .data_offset_bytes = 1 << 20, .replicas = NODE_BIT(node),
 				      .flags = flags };
 	u8 other, slot = 0;
 
-	ondisk_layout(WORLD_VOLUME_BYTES, GRANULE_BYTES_MIN, &layout);
+	ondisk_layout(WORLD_VOLUME_BYTES, GRANULE_BYTES_MIN, &layout);	/* that of any granule: one page */
 	super.meta_bytes = layout.end;
 	super.replica_id = ++world->sequence << 8 | node;
 	memcpy(super.name, "web", 4);

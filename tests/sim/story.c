@@ -407,6 +407,20 @@ void disk_recovers(u8 node)
 	boot(node);
 }
 
+void granules(const u32 *shifts)
+{
+	u8 node;
+
+	for (node = 0; node < stage.nr_nodes; node++) {
+		if (stage.node[node].powered)
+			power_cut(node);
+		stage.knobs.granule_shift[node] = shifts[node];
+		meta_format(&stage, node, FORMAT_ALIKE, 0);
+	}
+	for (node = 0; node < stage.nr_nodes; node++)
+		boot(node);
+}
+
 void small_log(u8 node, u32 regions)
 {
 	if (stage.node[node].powered)

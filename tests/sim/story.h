@@ -134,6 +134,7 @@ void boot(u8 node);			/* waits until the volume is there */
 void new_disk(u8 node);			/* off, empty disk, on */
 void disk_dies(u8 node);
 void disk_recovers(u8 node);		/* off, its disk works as if nothing had been, on */
+void granules(const u32 *shifts);	/* all off, the empty replicas made anew with granules of GRANULE_BYTES_MIN << shift, on */
 void small_log(u8 node, u32 regions);	/* boots with an activity log of so many */
 bool disk_is_given_up(u8 node);
 

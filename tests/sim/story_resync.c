@@ -726,6 +726,35 @@ static void resync_beside_work(void)
 	settle();
 }
 
+/*
+ * Replicas with maps of 4 KiB, 64 KiB and 1 MiB a bit. What one knows of another is told in ranges [D4]: each may claim more with its
+ * own granules, none may claim less, and a granule is cleared only as a whole.
+ */
+static void granules_that_differ(void)
+{
+	u32 first = choice(3), shifts[3], i;
+
+	for (i = 0; i < 3; i++)
+		shifts[(first + i) % 3] = i * 4;
+	granules(shifts);
+	until(together(7));
+	everything_written_and_flushed();
+	falls_behind(1, group(0));
+	write_done(0, cell(9));
+	must(is_dirty(0, 1, group(0) | cell(9)) && is_dirty(2, 1, group(0) | cell(9)));
+	rejoin(1);
+	settle();
+	/* The other way: what the primary wrote when it lost power it knows with its own granules, and says so when it returns [G6]. */
+	write_begins(0, group(3));
+	pass(choice(40));
+	power_cut(0);
+	promote_peer_down(1, NODE_BIT(0));
+	write_done(1, cell(13));
+	must(is_dirty(1, 0, cell(13)));
+	boot(0);
+	settle();
+}
+
 static const struct story stories[] = {
 	{ "B1-write-before-accept", 2, "D1", "writes between the exchange of bits and its answer are marked", write_before_accept,
 	  NULL },
@@ -767,6 +796,7 @@ static const struct story stories[] = {
 	{ "B13-old-write", 2, "I15", "a write given up as lost never arrives after a newer one", old_write_after_resync, NULL },
 	{ "B14-source-becomes-target", 3, "I5 G6", "A resyncs B, which resyncs C", source_becomes_target, NULL },
 	{ "B14-target-promoted", 2, "G4", "a target whose source is gone is not promoted", target_wants_to_be_primary, NULL },
+	{ "B17-granules", 3, "D1 D4 I6", "maps of different granularity, at source, target and a third one", granules_that_differ, NULL },
 	{ "B19-interrupted-everywhere", 2, "R2 I16", "a resync is broken off at each of its messages, the last one included",
 	  interrupted_everywhere, "an eviction's flush marks the record written on the secondaries alone" },
 	{ "B19-source-forgets", 2, "I8 R2", "the source loses power after the target told what it wrote on its own", source_forgets,

@@ -35,7 +35,7 @@ bool sync_holds(const struct node *n, u32 cells)
 	return false;
 }
 
-/* Granules that the workload never touches are equal everywhere. */
+/* What the workload never touches is equal everywhere; granules that hold cells as well are not cleared in part. */
 static void clear_untouched(struct dirty_map *map)
 {
 	u64 at = 0;
@@ -52,11 +52,13 @@ static void clear_untouched(struct dirty_map *map)
 
 static void prove(struct world *world, u8 node, struct resync *r, struct volume_peer *peer)
 {
+	u64 granule_bytes = 1ull << peer->map.granule_shift;
 	u32 cell, cleared = 0;
 
+	/* A granule of any size holds two cells at most, and what is equal everywhere. */
 	for (cell = 0; cell < WORLD_CELLS; cell += 2)
 		if (r->proving >> cell & 1 &&
-		    dirty_clear_proven(&peer->map, cell_offset(cell), GRANULE_BYTES_MIN, r->marks[cell]))
+		    dirty_clear_proven(&peer->map, cell_offset(cell) & ~(granule_bytes - 1), granule_bytes, r->marks[cell]))
 			cleared |= granule_cells(cell);
 	check_cleared(world, node, r->node, cleared);
 	r->proving = 0;

@@ -14,7 +14,7 @@
  *   story.c   scenarios by name
  *
  * The workload touches WORLD_CELLS cells of half a granule: groups of four that lie across the border of two regions of
- * the activity log, so that writes overlap, share granules and regions, and can be torn.
+ * the activity log, so that writes overlap, share granules and regions, and can be torn. Larger granules hold the same two cells.
  */
 #ifndef BRAID_SIM_WORLD_H
 #define BRAID_SIM_WORLD_H
@@ -275,6 +275,7 @@ struct record {
 
 struct knobs {
 	u32 log_slots[WORLD_NODES_MAX];	/* tiny activity logs, 0: the real size */
+	u32 granule_shift[WORLD_NODES_MAX];	/* granules of the replica: GRANULE_BYTES_MIN << this [D4] */
 	u32 latency_us, slow_us;
 	u32 fault_every;		/* steps between faults */
 	u32 workload_percent, flush_percent, read_percent;
