@@ -51,12 +51,17 @@ mount_state()
 		modprobe braid && cp -u '"$REPO/build/user/braid $REPO/build/vm/stamp"' /run/bin/'
 }
 
-# Built once; guests run it from /run/bin.
-make_stamp()
+# make_tool NAME: build/vm/NAME of tests/vm/NAME.c, built once; guests run it from /run/bin.
+make_tool()
 {
-	local source=$REPO/tests/vm/stamp.c tool=$REPO/build/vm/stamp
+	local source=$REPO/tests/vm/$1.c tool=$REPO/build/vm/$1
 	[ "$tool" -nt "$source" ] ||
 		gcc -std=gnu11 -O2 -Wall -Wextra -static -pthread -o "$tool" "$source"
+}
+
+make_stamp()
+{
+	make_tool stamp
 }
 
 # cluster_up GUEST...: the first one founds the cluster, the others join by token. All sessions are open when it returns.

@@ -1,0 +1,88 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0
+#
+# What: requests of odd vectors, sizes and places, split and cloned in the middle of them, and writers that change their memory: content is right, replicas are the same [W2] [W8] [R1]
+# Kernels: 6.12 6.1
+# Guests: 2
+# Disks: durable 48M,16M
+# Deadline: 300
+#
+# REQUESTS (80): of each of three threads, in each of the runs
+
+. "$(dirname "$0")/cluster.sh"
+
+REQUESTS=${REQUESTS:-80}
+AREA=25161728	# 24 MiB less 4 KiB
+RUN=0
+
+# odd_run DEVICE BYTES [SUM]: on alpha; leaves in SUM what the area holds.
+odd_run()
+{
+	RUN=$((RUN + 1))
+	SUM=$(on alpha "odd run $1 $2 $SEED$RUN $REQUESTS 3 ${3-}") || fail "$SUM"
+	SUM=${SUM#sum }
+	[[ $SUM =~ ^[0-9a-f]+$ ]] || fail "odd says: $SUM"
+	step "run $RUN on $1: right"
+}
+
+odd_sum()
+{
+	on "$1" "odd sum /dev/braid/web $AREA $SEED" | sed 's/^sum //'
+}
+
+# mapped NAME TABLE: a device made of others, on alpha; prints its path.
+mapped()
+{
+	on alpha "dmsetup create $1 --table \"$2\" && echo /dev/\$(dmsetup info -c --noheadings -o blkdevname $1)"
+}
+
+make_tool odd
+cluster_up alpha beta
+on_all "cp $REPO/build/vm/odd /run/bin/"
+on alpha 'modprobe dm_mod'
+under=$(mapped under "0 \$(blockdev --getsz /dev/vdb) linear /dev/vdb 0")
+on alpha "braid create web $under"
+on beta 'braid replicate web /dev/vdb'
+in_sync web 30 alpha beta
+on alpha 'braid promote web'
+
+step "as they are"
+odd_run /dev/braid/web $AREA
+odd_run /dev/braid/web $AREA "$SUM"
+same_replicas vdb alpha beta
+
+step "bios that were cloned, and begin in the middle of a vector"
+odd_run "$(mapped moved '0 50003 linear /dev/braid/web 3')" $AREA
+on alpha 'dmsetup remove moved'
+odd_run "$(mapped striped '0 49994 striped 2 7 /dev/braid/web 5 /dev/braid/web 25013')" $AREA
+on alpha 'dmsetup remove striped'
+same_replicas vdb alpha beta
+
+step "while the peer is away, and a resync of what it missed beside more of it"
+link beta down
+SUM=$(odd_sum alpha)
+odd_run /dev/braid/web $AREA "$SUM"
+link beta up
+odd_run /dev/braid/web $AREA "$SUM"
+in_sync web 30 alpha beta
+same_replicas vdb alpha beta
+expect "$SUM" "$(odd_sum alpha)" "content after the resync"
+
+step "writers that change their memory while it is written"
+on alpha "odd restless /dev/braid/web $AREA $SEED $((REQUESTS * 3))"
+in_sync web 10 alpha beta
+same_replicas vdb alpha beta
+
+step "without a disk of its own: all of it through the peer"
+SUM=$(odd_sum alpha)
+on alpha 'dmsetup load under --table "0 $(blockdev --getsz /dev/vdb) error" && dmsetup suspend --nolockfs --noflush under && dmsetup resume under'
+odd_run /dev/braid/web $AREA "$SUM"
+wait_vol alpha web 10 '.disk != "ok"'
+[ "$(counter alpha web remote_reads)" -gt 0 ] || fail "nothing was read from the peer"
+on alpha 'braid demote web'
+on beta 'braid promote web'
+expect "$SUM" "$(odd_sum beta)" "content at the peer"
+on beta 'braid demote web'
+on_all 'braid down web'
+on alpha 'dmsetup remove under'
+cluster_down alpha beta
