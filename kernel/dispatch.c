@@ -59,8 +59,12 @@ enum { REQUEST_MINOR_SHIFT = 48, REQUEST_MINOR_MASK = 0x7fff };
 
 u64 braid_request_id(const struct braid_volume *volume, bool resync)
 {
-	u64 sequence = (u64)atomic64_inc_return(&request_sequence) & REQUEST_SEQUENCE_MASK;
+	u64 sequence;
 
+	/* It wraps after eight years at a million a second. 0 stands for no request in a frame. */
+	do
+		sequence = (u64)atomic64_inc_return(&request_sequence) & REQUEST_SEQUENCE_MASK;
+	while (!sequence);
 	return (resync ? BRAID_REQUEST_RESYNC : 0) | (u64)volume->minor << REQUEST_MINOR_SHIFT | sequence;
 }
 

@@ -9,7 +9,7 @@
  *   14 u16 version        ONDISK_VERSION
  *   16 u64 volume_id
  *   24 u64 location       byte offset of this block from the start of the metadata area
- *   32 u64 sequence       of this kind at this place, ascending
+ *   32 u64 sequence       of this kind at this place, ascending; so many writes no disk lives to see
  *   40 u64 replica_id     random per format of this replica: blocks of a former life are not ours
  *   48 ..63 zero
  * A block whose magic, crc, kind, volume, replica or location does not fit is not there.

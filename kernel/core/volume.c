@@ -246,9 +246,11 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 /*
  * A volume may go down and come back within one session, and answers to its former life are still on their way: greetings
  * and serials of each life are numbered from a base of its own. Should one life ever use up its numbers, a peer takes it for
- * a new one and greets again.
+ * a new one and greets again. One of the simulators is built with very few.
  */
-enum { LIFE_NUMBERS = 1 << 20 };
+#ifndef LIFE_NUMBERS
+#define LIFE_NUMBERS (1u << 20)
+#endif
 
 static u32 life_base(const struct volume *volume)
 {
@@ -319,6 +321,8 @@ static void send_greet(struct step *step, struct volume_peer *peer)
 
 	peer->greet_wanted = false;
 	peer->my_number = peer->my_number ? peer->my_number + 1 : life_base(volume) + 1;
+	if (!peer->my_number)	/* wrapped: 0 stands for none, there and here */
+		peer->my_number = 1;
 	peer->sent_serial = volume->facts_serial;
 	peer->sent_flags = greet_flags(volume, peer);
 	step_send(step, peer, WIRE_GREET);

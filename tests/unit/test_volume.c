@@ -204,6 +204,28 @@ static void test_ends_that_disagree_part_G5(void **state)
 	}
 }
 
+/* 0 stands for no greeting: the number after the last one is 1, and with it both start anew. */
+static void test_greeting_numbers_wrap(void **state)
+{
+	struct chain chain = chain_of(EVERYBODY);
+
+	(void)state;
+	bed_start(&chain, EVERYBODY);
+	post_node(VOLUME_EVENT_PEER_UP, LOW);
+	greet(LOW, &chain, 0);
+	agree(LOW);
+	expect_relation(LOW, VOLUME_IN_SYNC);
+	peer_of(LOW)->my_number = 0xffffffff;
+	bed.number[LOW] = 0xffffffff;
+	bed.number[LOW]++;
+	greet(LOW, &chain, 0);			/* its number is 1, too: it starts anew */
+	assert_non_null(sent(LOW, WIRE_GREET));
+	assert_int_equal(peer_of(LOW)->my_number, 1);
+	expect_relation(LOW, VOLUME_GREETING);
+	agree(LOW);
+	expect_relation(LOW, VOLUME_IN_SYNC);
+}
+
 static void test_verdicts_of_other_greetings_G5(void **state)
 {
 	struct chain chain = chain_of(EVERYBODY);
@@ -893,6 +915,7 @@ int main(void)
 		cmocka_unit_test(test_ends_that_disagree_part_G5),
 		cmocka_unit_test(test_verdicts_of_other_greetings_G5),
 		cmocka_unit_test(test_refused_plans),
+		cmocka_unit_test(test_greeting_numbers_wrap),
 		cmocka_unit_test(test_bodies_of_what_is_gone),
 		cmocka_unit_test(test_accept_without_the_record_that_is_saved_G3),
 		cmocka_unit_test(test_records_refused_G3),

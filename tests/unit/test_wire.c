@@ -467,6 +467,22 @@ static enum wire_error decode_as(u8 type, u32 length_bytes, bool control, enum w
 	return wire_decode_header(bytes, control, phase, initiator, sequence, &header);
 }
 
+/* The sequence of a lane wraps: after the last number comes 0, and nothing else does. */
+static void test_lane_sequence_wraps(void **state)
+{
+	struct wire_header header = { .type = WIRE_PING, .length_bytes = 8 };
+	u32 last = 0xfffffffe, i;
+	u8 bytes[WIRE_HEADER_BYTES];
+
+	(void)state;
+	for (i = 0; i < 4; i++) {
+		header.sequence = last + i;
+		wire_encode_header(&header, bytes);
+		assert_int_equal(wire_decode_header(bytes, true, WIRE_PHASE_OPEN, false, last + i, &header), WIRE_OK);
+		assert_true(wire_decode_header(bytes, true, WIRE_PHASE_OPEN, false, last + i + 1, &header) != WIRE_OK);
+	}
+}
+
 /* [I22] Each type, lane, phase and direction; the limits of length in each; before authentication at most 512 bytes. */
 static void test_limits_in_each_state_lane_direction(void **state)
 {
@@ -715,6 +731,7 @@ int main(void)
 		cmocka_unit_test(test_every_bit_flip_of_small_frames),
 		cmocka_unit_test(test_accepted_bodies_are_canonical),
 		cmocka_unit_test(test_limits_in_each_state_lane_direction),
+		cmocka_unit_test(test_lane_sequence_wraps),
 		cmocka_unit_test(test_fields_out_of_range),
 		cmocka_unit_test(test_flags_that_do_not_belong),
 		cmocka_unit_test(test_request_id_before_authentication),
