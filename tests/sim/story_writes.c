@@ -368,6 +368,44 @@ static void frozen_writes_complete_once(void)
 	settle();
 }
 
+/*
+ * The same, and meanwhile the member that is cut off is promoted by force and written to. Each side's writes complete once, and
+ * both see the split.
+ */
+static void forced_while_frozen(void)
+{
+	struct ticket tickets[3];
+	u32 i;
+
+	promote(0);
+	write_everything(0);
+	until(together(7));
+	hold_kind(1, 0, MESSAGE_ACK);
+	for (i = 0; i < 3; i++)
+		tickets[i] = write_begins(0, group(i));
+	for (i = 0; i < 3; i++)
+		until(took_off(tickets[i]));
+	hold(0, 2, LANE_CONTROL, WIRE_RECORD);
+	cut_now(0, 1);
+	cut_now(1, 2);
+	until(next_frame(0, 2, WIRE_RECORD) && !is_up(1, 0) && !is_up(1, 2));
+	promote_by_force(1);
+	write_done(1, group(choice(4)));
+	throughout(50, !over(tickets[0]) && !over(tickets[1]) && !over(tickets[2]));
+	release_all();
+	for (i = 0; i < 3; i++) {
+		until(over(tickets[i]));
+		must(acked(tickets[i]));
+	}
+	until(quiet(0) && quiet(1));
+	heal(0, 1);
+	heal(1, 2);
+	until(relation(0, 1) == VOLUME_SPLIT && relation(1, 0) == VOLUME_SPLIT);
+	demote(1);
+	resolve(1);
+	settle();
+}
+
 /* The same, and the writer loses power before the record is agreed: nothing of it was promised. */
 static void frozen_writes_and_power(void)
 {
@@ -447,6 +485,8 @@ static const struct story stories[] = {
 	  not_from_a_target, NULL },
 	{ "W12-frozen-writes", 3, "W4 G3 I14", "writes that wait for a record complete exactly once", frozen_writes_complete_once,
 	  NULL },
+	{ "Q11-forced-while-frozen", 3, "I10 I14 W4", "a member is promoted by force while the writer's writes wait for the record without it",
+	  forced_while_frozen, NULL },
 	{ "W12-frozen-and-power", 3, "W4 G3 I1", "writes wait for a record, and their writer loses power", frozen_writes_and_power,
 	  NULL },
 };
