@@ -119,7 +119,7 @@ static enum braid_error gendisk_create(struct braid_volume *volume)
 {
 	struct block_device *backing = volume->data->bdev;
 	struct braid_disk_limits limits = {
-		.logical_block_bytes = max_t(unsigned int, VOLUME_SECTOR_BYTES, bdev_logical_block_size(backing)),
+		.logical_block_bytes = VOLUME_SECTOR_BYTES << volume->core.super.block_shift,
 		.physical_block_bytes = max_t(unsigned int, VOLUME_BLOCK_BYTES, bdev_physical_block_size(backing)),
 		.io_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT,
 		/* What fits one frame, and two regions of the activity log. */
@@ -198,6 +198,9 @@ static enum braid_error super_check(struct braid_volume *volume, const struct on
 	if (bdev_nr_bytes(volume->data->bdev) < super->data_offset_bytes + super->volume_bytes ||
 	    bdev_nr_bytes(volume->meta->bdev) < volume->layout.end)
 		return BRAID_ERROR_DISK_SIZE;
+	/* What users may write has to fit every replica's disk, so it is the volume's and not the disk's. */
+	if (bdev_logical_block_size(volume->data->bdev) > VOLUME_SECTOR_BYTES << super->block_shift)
+		return BRAID_ERROR_BLOCK_SIZE;
 	other = braid_volume_find(volume->bn, super->volume_id);
 	if (!other)
 		other = braid_volume_find_name(volume->bn, super->name);

@@ -50,6 +50,7 @@ enum braid_error {
 	BRAID_ERROR_MEMORY,
 	BRAID_ERROR_ADDRESS,		/* cannot listen there */
 	BRAID_ERROR_LIMIT,
+	BRAID_ERROR_BLOCK_SIZE,		/* the disk's logical blocks are larger than the volume's */
 };
 
 struct braid_event {			/* queued for the engine */
@@ -218,6 +219,7 @@ struct braid_known_volume {
 	u64 volume_bytes;
 	u32 granule_bytes;
 	u32 actlog_parts;
+	u32 block_bytes;	/* logical blocks */
 	u32 replicas;		/* nodes that have one, as the peer said */
 	u32 seen_from;		/* nodes that greeted for it */
 };

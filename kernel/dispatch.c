@@ -207,6 +207,7 @@ static void known_remember(struct braid_net *bn, u8 node, const struct wire_gree
 		found->volume.volume_bytes = greet->volume_bytes;
 		found->volume.granule_bytes = greet->granule_bytes;
 		found->volume.actlog_parts = greet->actlog_parts;
+		found->volume.block_bytes = VOLUME_SECTOR_BYTES << greet->block_shift;
 		found->volume.replicas = greet->replicas;
 		found->volume.seen_from |= NODE_BIT(node);
 	}

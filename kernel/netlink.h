@@ -67,6 +67,7 @@ struct braid_volume_status {
 	u32 minor;
 	u64 volume_bytes;
 	u32 granule_bytes;
+	u32 block_bytes;		/* logical blocks */
 	u64 replica_id;
 	u8 node;
 	enum volume_role role;

@@ -61,11 +61,12 @@ static const struct refusal refusals[] = {
 	[BRAID_ERROR_MEMORY] = REFUSAL(-ENOMEM, "memory", "not enough memory"),
 	[BRAID_ERROR_ADDRESS] = REFUSAL(-EADDRNOTAVAIL, "address", "cannot listen at this address and port"),
 	[BRAID_ERROR_LIMIT] = REFUSAL(-EUSERS, "limit", "a limit is reached: number of peers, replicas or volumes"),
+	[BRAID_ERROR_BLOCK_SIZE] = REFUSAL(-EINVAL, "block-size", "the disk's logical blocks are larger than the volume's"),
 };
 
 static const struct refusal internal = REFUSAL(-EREMOTEIO, "internal", "unexpected error; see the kernel log");
 
-static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_LIMIT + 1, "every reason has a text");
+static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_BLOCK_SIZE + 1, "every reason has a text");
 
 static const struct refusal *find_refusal(u32 error)
 {

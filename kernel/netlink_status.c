@@ -104,6 +104,7 @@ static void copy_super(struct braid_volume_status *status, const struct ondisk_s
 
 	status->volume_bytes = super->volume_bytes;
 	status->granule_bytes = super->granule_bytes;
+	status->block_bytes = VOLUME_SECTOR_BYTES << super->block_shift;
 	status->replica_id = super->replica_id;
 	status->super_flags = super->flags;
 	status->split_id = super->split_id;
@@ -338,6 +339,7 @@ static int put_volume_disk(struct sk_buff *skb, const struct braid_volume_status
 	    nla_put_string(skb, BRAID_A_VOLUME_DEVICE, device) ||
 	    nla_put_u64_64bit(skb, BRAID_A_VOLUME_BYTES, status->volume_bytes, BRAID_A_VOLUME_PAD) ||
 	    nla_put_u32(skb, BRAID_A_VOLUME_GRANULE_BYTES, status->granule_bytes) ||
+	    nla_put_u32(skb, BRAID_A_VOLUME_BLOCK_BYTES, status->block_bytes) ||
 	    nla_put_u8(skb, BRAID_A_VOLUME_THIS_NODE, status->node) ||
 	    nla_put_u64_64bit(skb, BRAID_A_VOLUME_REPLICA_ID, status->replica_id, BRAID_A_VOLUME_PAD) ||
 	    nla_put_u8(skb, BRAID_A_VOLUME_DISK, status->disk) ||
@@ -679,6 +681,7 @@ static int put_known(struct sk_buff *skb, const struct braid_known_volume *known
 	    nla_put_u64_64bit(skb, BRAID_A_KNOWN_BYTES, known->volume_bytes, BRAID_A_KNOWN_PAD) ||
 	    nla_put_u32(skb, BRAID_A_KNOWN_GRANULE_BYTES, known->granule_bytes) ||
 	    nla_put_u32(skb, BRAID_A_KNOWN_LOG_PARTS, known->actlog_parts) ||
+	    nla_put_u32(skb, BRAID_A_KNOWN_BLOCK_BYTES, known->block_bytes) ||
 	    nla_put_u32(skb, BRAID_A_KNOWN_REPLICAS, known->replicas) ||
 	    nla_put_u32(skb, BRAID_A_KNOWN_SEEN_FROM, known->seen_from))
 		return -EMSGSIZE;

@@ -24,6 +24,7 @@ struct plan {
 	bool zero, blank;	/* the data area is to be made zeroes; is zeroes by the administrator's word [R4] */
 	u64 wanted_bytes;	/* 0: the whole disk */
 	u32 actlog_parts;	/* 0: default */
+	u32 block_bytes;	/* 0: those of the data disk */
 	struct disk data, meta;	/* meta is data when internal */
 	struct ondisk_super super;
 };
@@ -70,6 +71,20 @@ static int report_no_room(const struct cmd *cmd, const struct plan *plan)
 		    .object = textf("disk %s", plan->disk_path), .cause = cause });
 }
 
+/* The volume's logical blocks: what every replica's disk can take, now and later. They are for good. */
+static int choose_blocks(const struct cmd *cmd, struct plan *plan)
+{
+	u32 disk_bytes = plan->data.block_bytes, wanted_bytes = plan->block_bytes ? plan->block_bytes : disk_bytes;
+
+	if (wanted_bytes < disk_bytes || disk_bytes > VOLUME_SECTOR_BYTES << VOLUME_BLOCK_SHIFT_MAX)
+		return fail(&(struct failure){ .status = STATUS_REFUSED, .code = "block-size", .what = cmd->what,
+			    .object = textf("disk %s", plan->disk_path),
+			    .cause = textf("its logical blocks are of %u bytes, the volume's of %u", disk_bytes,
+					   plan->block_bytes ? plan->block_bytes : VOLUME_SECTOR_BYTES << VOLUME_BLOCK_SHIFT_MAX) });
+	plan->super.block_shift = wanted_bytes > VOLUME_SECTOR_BYTES ? VOLUME_BLOCK_SHIFT_MAX : 0;
+	return STATUS_OK;
+}
+
 /* Open both disks, look at what they hold, reckon the geometry. Writes nothing. */
 static int prepare(const struct cmd *cmd, struct plan *plan)
 {
@@ -86,7 +101,7 @@ static int prepare(const struct cmd *cmd, struct plan *plan)
 	if (!ondisk_plan(plan->data.bytes, plan->meta.bytes, plan->meta_path != NULL, plan->wanted_bytes,
 			 plan->actlog_parts, &plan->super))
 		return report_no_room(cmd, plan);
-	return STATUS_OK;
+	return choose_blocks(cmd, plan);
 }
 
 static bool valid_zeroes(const struct plan *plan, int *status)
@@ -231,12 +246,14 @@ static int refuse_known(struct cmd *cmd, const char *name)
 int cmd_create(const struct verb *verb, int argc, char **argv)
 {
 	static struct plan plan;
-	const char *size = NULL;
+	const char *size = NULL, *blocks = NULL;
 	const struct option_spec specs[] = {
 		{ .name = "meta", .value = "DISK", .help = "metadata there; the content of the data disk is kept",
 		  .string = &plan.meta_path },
 		{ .name = "size", .value = "BYTES", .help = "size of the volume (suffixes K M G T P); else all of the disk",
 		  .string = &size },
+		{ .name = "block-size", .value = "BYTES", .help = "logical blocks, 512 or 4096; else those of the disk. Replicas' disks may not "
+		  "have larger ones", .string = &blocks },
 		{ .name = "force-overwrite", .value = "DISK", .help = "the disk once more: its present content is not needed",
 		  .list = &plan.overwrite },
 		{ .name = "zero", .help = "make the data area zeroes first: replicas made so are in sync at once", .flag = &plan.zero },
@@ -261,6 +278,10 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 	if (size && (!text_parse_size(size, &plan.wanted_bytes) || !plan.wanted_bytes ||
 		     plan.wanted_bytes % VOLUME_BLOCK_BYTES || plan.wanted_bytes > VOLUME_BYTES_MAX))
 		return fail_usage("braid create", textf("'%s' is not a size: a multiple of 4096 bytes, up to 1P", size));
+	if (blocks && strcmp(blocks, "512") && strcmp(blocks, "4096"))
+		return fail_usage("braid create", textf("'%s' is no size of blocks: 512 or 4096", blocks));
+	if (blocks)
+		plan.block_bytes = strcmp(blocks, "512") ? 4096 : 512;
 	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START, textf("cannot create %s", plan.name));
 	if (status == STATUS_OK)
 		status = check_name(cmd, plan.name);
@@ -354,6 +375,7 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 	if (status == STATUS_OK)
 		status = check_limit(cmd, &known);
 	plan.wanted_bytes = known.bytes;
+	plan.block_bytes = known.block_bytes;
 	if (known.log_parts <= ACTLOG_PARTS_MAX)
 		plan.actlog_parts = known.log_parts;
 	if (status == STATUS_OK)

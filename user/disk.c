@@ -88,16 +88,20 @@ static int report_open(const char *path, const char *what, int error)
 
 static int measure(struct disk *disk, const struct stat *info, const char *what)
 {
+	int block_bytes = VOLUME_SECTOR_BYTES;
+
 	if (!disk->is_block) {
 		disk->bytes = (u64)info->st_size;
+		disk->block_bytes = VOLUME_SECTOR_BYTES;
 		return STATUS_OK;
 	}
-	if (ioctl(disk->fd, BLKGETSIZE64, &disk->bytes)) {
+	if (ioctl(disk->fd, BLKGETSIZE64, &disk->bytes) || ioctl(disk->fd, BLKSSZGET, &block_bytes)) {
 		int error = errno;
 
 		disk_close(disk);
 		return fail_system(what, textf("size of disk %s", disk->path), error);
 	}
+	disk->block_bytes = (u32)block_bytes;
 	return STATUS_OK;
 }
 

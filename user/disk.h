@@ -11,6 +11,7 @@ struct disk {
 	int fd;
 	const char *path;	/* absolute, as given (a stable link stays one) */
 	u64 bytes;
+	u32 block_bytes;	/* logical blocks; 512 for a file */
 	bool is_block;
 };
 

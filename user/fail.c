@@ -42,6 +42,8 @@ static const struct {
 	{ "metadata-incompatible", STATUS_REFUSED, "use the braid release that wrote this metadata, or a newer one" },
 	{ "other-node", STATUS_REFUSED, "'braid meta dump DISK' shows whose it is; check for a cloned disk or a restored snapshot" },
 	{ "disk-size", STATUS_REFUSED, "give the disk its former size back; 'braid meta dump DISK' shows it" },
+	{ "block-size", STATUS_REFUSED, "use a disk whose logical blocks are not larger ('lsblk -o NAME,LOG-SEC' shows them). A volume that is "
+	  "to have replicas on disks of 4096 bytes a block is made with 'braid create --block-size 4096'" },
 	{ "disk-io", STATUS_SYSTEM, "look into the kernel log for errors of the disk" },
 	{ "in-use", STATUS_REFUSED, "unmount or close what uses it (lsof, fuser, lsblk show who), then try again" },
 	{ "timeout", STATUS_TIMEOUT, "'braid why NAME' shows what was waited for; try again, with a longer --timeout if need be" },

@@ -360,6 +360,7 @@ static bool decode_volume_value(const struct nlattr *attribute, struct volume_st
 	case BRAID_A_VOLUME_ID: volume->id = value; break;
 	case BRAID_A_VOLUME_BYTES: volume->bytes = value; break;
 	case BRAID_A_VOLUME_GRANULE_BYTES: volume->granule_bytes = (u32)value; break;
+	case BRAID_A_VOLUME_BLOCK_BYTES: volume->block_bytes = (u32)value; break;
 	case BRAID_A_VOLUME_THIS_NODE: volume->node = (u8)value; break;
 	case BRAID_A_VOLUME_REPLICA_ID: volume->replica_id = value; break;
 	case BRAID_A_VOLUME_ROLE: volume->is_primary = value == BRAID_ROLE_PRIMARY; break;
@@ -451,6 +452,7 @@ bool ipc_decode_known_item(const struct nlmsghdr *message, void *target)
 		case BRAID_A_KNOWN_BYTES: grown->bytes = number_of(attribute); break;
 		case BRAID_A_KNOWN_GRANULE_BYTES: grown->granule_bytes = (u32)number_of(attribute); break;
 		case BRAID_A_KNOWN_LOG_PARTS: grown->log_parts = (u32)number_of(attribute); break;
+		case BRAID_A_KNOWN_BLOCK_BYTES: grown->block_bytes = (u32)number_of(attribute); break;
 		case BRAID_A_KNOWN_REPLICAS: grown->replicas = (u32)number_of(attribute); break;
 		case BRAID_A_KNOWN_SEEN_FROM: grown->seen_from = (u32)number_of(attribute); break;
 		}

@@ -54,7 +54,7 @@ struct volume_status {
 	u64 id, replica_id, bytes;
 	char name[NAME_BYTES_MAX], device[MODEL_WORD_MAX];
 	char data_disk[MODEL_WORD_MAX], meta_disk[MODEL_WORD_MAX];
-	u32 granule_bytes;
+	u32 granule_bytes, block_bytes;
 	u8 node, primary, sync_source;
 	bool is_primary;
 	char disk[MODEL_WORD_MAX], writes[MODEL_WORD_MAX], reads[MODEL_WORD_MAX], promote_code[MODEL_WORD_MAX];
@@ -77,7 +77,7 @@ struct volume_status {
 struct known_volume {
 	u64 id, bytes;
 	char name[NAME_BYTES_MAX];
-	u32 granule_bytes, log_parts, replicas, seen_from;
+	u32 granule_bytes, block_bytes, log_parts, replicas, seen_from;
 };
 
 struct model_event {

@@ -322,6 +322,7 @@ static void json_volume(struct json *json, const struct state *state, const stru
 	json_string(json, "meta_disk", *volume->meta_disk ? volume->meta_disk : NULL);
 	json_id(json, "replica_id", volume->replica_id);
 	json_number(json, "granule_bytes", volume->granule_bytes);
+	json_number(json, "block_bytes", volume->block_bytes);
 	json_nodes(json, "replicas", state, volume->replicas);
 	json_nodes(json, "streaming", state, volume->streaming);
 	json_bool(json, "io_waits", volume->io_waits);

@@ -73,9 +73,9 @@ static void human(const struct disk *disk, const struct meta_view *view)
 	       (unsigned long long)super->replica_id, (unsigned long long)super->attach_count);
 	text_hex(super->cluster_id, UUID_BYTES, hex);
 	printf("  cluster       %s\n", hex);
-	printf("  layout        metadata %llu bytes, data at %llu, granule %u, log parts %u\n",
+	printf("  layout        metadata %llu bytes, data at %llu, granule %u, log parts %u, logical blocks %u\n",
 	       (unsigned long long)super->meta_bytes, (unsigned long long)super->data_offset_bytes, super->granule_bytes,
-	       super->actlog_parts);
+	       super->actlog_parts, VOLUME_SECTOR_BYTES << super->block_shift);
 	printf("  flags         %s\n", flag_names(super->flags));
 	printf("  replicas      %s\n", text_nodes(super->replicas, no_name, NULL));
 	if (super->flags & ONDISK_SPLIT)
@@ -143,6 +143,7 @@ static void json_super(struct json *json, const struct ondisk_super *super)
 	json_number(json, "data_offset_bytes", super->data_offset_bytes);
 	json_number(json, "meta_bytes", super->meta_bytes);
 	json_number(json, "granule_bytes", super->granule_bytes);
+	json_number(json, "block_bytes", VOLUME_SECTOR_BYTES << super->block_shift);
 	json_number(json, "log_parts", super->actlog_parts);
 	json_bool(json, "syncing", super->flags & ONDISK_SYNCING);
 	json_bool(json, "split", super->flags & ONDISK_SPLIT);

@@ -29,6 +29,11 @@ bool codec_granule_valid(u32 granule_bytes)
 	       (granule_bytes & (granule_bytes - 1)) == 0;
 }
 
+bool codec_block_shift_valid(u8 block_shift)
+{
+	return block_shift == 0 || block_shift == VOLUME_BLOCK_SHIFT_MAX;
+}
+
 u32 codec_count_bits(u32 mask)
 {
 	u32 nr = 0;

@@ -45,6 +45,8 @@ bool codec_node_valid(u8 node, bool or_none);
 bool codec_extent_valid(u64 start_bytes, u64 length_bytes, u32 unit_bytes);
 /* A power of two within the bounds of a granule [D4]. */
 bool codec_granule_valid(u32 granule_bytes);
+/* Logical blocks of 512 bytes (0) or 4096. */
+bool codec_block_shift_valid(u8 block_shift);
 u32 codec_count_bits(u32 mask);
 
 #endif

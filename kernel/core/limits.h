@@ -51,7 +51,8 @@ enum limits {
 	RESYNC_CHUNK_BYTES = 128 << 10,	/* one resync request: 32 pieces */
 	RESYNC_CHUNK_PIECES = RESYNC_CHUNK_BYTES / RESYNC_PIECE_BYTES,
 
-	VOLUME_SECTOR_BYTES = 512,
+	VOLUME_SECTOR_BYTES = 512,	/* logical blocks of a volume are this << block_shift */
+	VOLUME_BLOCK_SHIFT_MAX = 3,	/* 512 or 4096, nothing between */
 	VOLUME_BLOCK_BYTES = 4096,	/* sizes of volumes are multiples of this */
 };
 

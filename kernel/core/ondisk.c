@@ -6,12 +6,13 @@
  * Superblock, offsets in bytes from the start of the block; what is not named is zero:
  *   64 u64 compat          168 u64 volume_bytes     208 node_id              256 u64 attach_count
  *   72 u64 ro_compat       176 u64 data_offset      209 split_peer           264 node_instance[16]
- *   80 u64 incompat        184 u64 meta_bytes       216 slot_node[16]        280 u32 voters
- *   88 cluster_id[16]      192 u32 granule_bytes    232 u64 split_id         288 u64 voters_epoch
- *   104 name[64]           196 u32 actlog_parts     240 u64 split_ancestor_id
- *                          200 u32 flags            248 u64 split_ancestor_number
- *                          204 u32 replicas         284 u32 reconcile
- *                          212 u32 replaced         296 u64 slot_replica[16], 512 chain (codec.h), up to 2568
+ *   80 u64 incompat        184 u64 meta_bytes       210 block_shift          280 u32 voters
+ *   88 cluster_id[16]      192 u32 granule_bytes    216 slot_node[16]        288 u64 voters_epoch
+ *   104 name[64]           196 u32 actlog_parts     232 u64 split_id
+ *                          200 u32 flags            240 u64 split_ancestor_id
+ *                          204 u32 replicas         248 u64 split_ancestor_number
+ *                          212 u32 replaced         284 u32 reconcile
+ *                          296 u64 slot_replica[16], 512 chain (codec.h), up to 2568
  * Activity log part: 64 u64 written_id, 72 u32 region[ACTLOG_PART_REGIONS].
  * Dirty index block and dirty page: 64 body[META_BODY_BYTES].
  */
@@ -231,6 +232,7 @@ void ondisk_super_encode(const struct ondisk_super *super, u32 copy, u8 *block)
 	core_put_le32(block + 204, super->replicas);
 	block[208] = super->node_id;
 	block[209] = super->split_peer;
+	block[210] = super->block_shift;
 	core_put_le32(block + 212, super->replaced);
 	memcpy(block + 216, super->slot_node, REPLICAS_MAX);
 	core_put_le64(block + 232, super->split_id);
@@ -265,6 +267,7 @@ static void super_read_fields(const u8 *block, struct ondisk_super *super)
 	super->reconcile = core_get_le32(block + 284);
 	super->node_id = block[208];
 	super->split_peer = block[209];
+	super->block_shift = block[210];
 	super->replaced = core_get_le32(block + 212);
 	memcpy(super->slot_node, block + 216, REPLICAS_MAX);
 	super->split_id = core_get_le64(block + 232);
@@ -283,7 +286,7 @@ static bool super_reserved_valid(const u8 *block, const struct ondisk_super *sup
 {
 	if ((super->compat & ~ONDISK_COMPAT_KNOWN) || (super->ro_compat & ~ONDISK_RO_COMPAT_KNOWN))
 		return true;
-	return codec_is_zero(block + 210, 2) &&
+	return codec_is_zero(block + 211, 1) &&
 	       codec_is_zero(block + SUPER_RESERVED, SUPER_CHAIN - SUPER_RESERVED) &&
 	       codec_is_zero(block + chain_end, META_BLOCK_BYTES - chain_end);
 }
@@ -347,7 +350,7 @@ bool ondisk_super_valid(const struct ondisk_super *super)
 	if (!super->volume_id || !super->replica_id || !codec_name_valid(super->name) ||
 	    (super->flags & ~(u32)SUPER_FLAGS_KNOWN) || (super->incompat & ~ONDISK_INCOMPAT_KNOWN))
 		return false;
-	if (!codec_node_valid(super->node_id, false) || !(super->replicas & NODE_BIT(super->node_id)) ||
+	if (!codec_block_shift_valid(super->block_shift) || !codec_node_valid(super->node_id, false) || !(super->replicas & NODE_BIT(super->node_id)) ||
 	    codec_count_bits(super->replicas) > REPLICAS_MAX || !codec_node_valid(super->split_peer, true))
 		return false;
 	if ((super->flags & ONDISK_SPLIT) &&

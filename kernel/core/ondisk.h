@@ -72,6 +72,7 @@ struct ondisk_super {
 	u32 reconcile;		/* members whose dirty bits come from the activity log after a crash [G6] */
 	u32 replaced;		/* nodes whose replica is another than the one that records speak of [G4] [G10] */
 	u8 node_id;		/* this replica's node */
+	u8 block_shift;		/* logical blocks of the volume, 512 << this: no replica's disk has larger ones */
 	u8 slot_node[REPLICAS_MAX];	/* dirty-map slot -> node id, NODE_NONE when free */
 	u64 slot_replica[REPLICAS_MAX];	/* replica id met there last, 0 none: a new one is another disk [G10] */
 	u8 split_peer;		/* with ONDISK_SPLIT: node id of the other side */

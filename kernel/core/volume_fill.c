@@ -17,6 +17,7 @@ void volume_fill_greet(const struct volume *volume, const struct volume_peer *pe
 	greet->volume_bytes = super->volume_bytes;
 	greet->granule_bytes = super->granule_bytes;
 	greet->actlog_parts = super->actlog_parts;
+	greet->block_shift = super->block_shift;
 	greet->number = peer->my_number;
 	greet->flags = peer->sent_flags;
 	greet->replicas = super->replicas;

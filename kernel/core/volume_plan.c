@@ -224,7 +224,8 @@ enum volume_plan volume_plan(const struct wire_greet *mine, u8 my_node, const st
 	const struct side peer = { peer_facts, lineage_tail(&peer_facts->chain), peer_node };
 
 	*verdict = lineage_compare(&mine->chain, &peer_facts->chain, NULL);
-	if (mine->volume_bytes != peer_facts->volume_bytes)
+	/* With smaller blocks the writer could send what the other's disk cannot take. */
+	if (mine->volume_bytes != peer_facts->volume_bytes || mine->block_shift != peer_facts->block_shift)
 		return VOLUME_PLAN_REFUSE_SIZE;
 	if (has(&me, WIRE_GREET_IN_SYNC) && has(&peer, WIRE_GREET_IN_SYNC))
 		return has(&me, WIRE_GREET_PRIMARY) && has(&peer, WIRE_GREET_PRIMARY) ?

@@ -10,8 +10,8 @@
  *   PING, PONG          8  0 u64 stamp_ns
  *   NODE               88  0 node, 1 family, 2 u16 port, 8 address[16], 24 name[64]
  *   GREET       128 + chain  0 u64 volume, 8 u64 replica, 16 u64 volume_bytes, 24 u32 granule_bytes, 28 u32 actlog_parts,
- *                          32 u32 number, 36 u32 flags, 40 u32 replicas, 44 primary, 45 sync_source, 46 authority, 48 name[64],
- *                          128 chain (codec.h)
+ *                          32 u32 number, 36 u32 flags, 40 u32 replicas, 44 primary, 45 sync_source, 46 authority, 47 block_shift,
+ *                          48 name[64], 128 chain (codec.h)
  *   VERDICT            24  0 u64 volume, 8 u32 my_number, 12 u32 your_number, 16 verdict, 17 plan
  *   RECORD             48  0 u64 volume, 8 u32 serial, 16 generation record (codec.h)
  *   RECORD_ACK         16  0 u64 volume, 8 u32 serial, 12 ok
@@ -241,6 +241,7 @@ static u32 encode_greet(u8 type, const union wire_body *body, u8 *buffer)
 	buffer[44] = greet->primary;
 	buffer[45] = greet->sync_source;
 	buffer[46] = greet->authority;
+	buffer[47] = greet->block_shift;
 	codec_name_encode(greet->name, buffer + 48);
 	return GREET_BYTES + codec_chain_encode(&greet->chain, buffer + GREET_BYTES);
 }
@@ -253,7 +254,7 @@ static bool greet_sizes_valid(const struct wire_greet *greet)
 	if (disk && (!greet->replica_id || !greet->volume_bytes || !greet->granule_bytes || !greet->actlog_parts ||
 		     !greet->replicas))
 		return false;
-	return codec_extent_valid(0, greet->volume_bytes, VOLUME_BLOCK_BYTES) &&
+	return codec_extent_valid(0, greet->volume_bytes, VOLUME_BLOCK_BYTES) && codec_block_shift_valid(greet->block_shift) &&
 	       (!greet->granule_bytes || codec_granule_valid(greet->granule_bytes)) &&
 	       greet->actlog_parts <= ACTLOG_PARTS_MAX && codec_count_bits(greet->replicas) <= REPLICAS_MAX;
 }
@@ -275,7 +276,8 @@ static enum wire_error decode_greet(const struct input *in, union wire_body *bod
 	greet->primary = b[44];
 	greet->sync_source = b[45];
 	greet->authority = b[46];
-	if (!codec_name_decode(b + 48, greet->name) || b[47] || !codec_is_zero(b + 112, 16) ||
+	greet->block_shift = b[47];
+	if (!codec_name_decode(b + 48, greet->name) || !codec_is_zero(b + 112, 16) ||
 	    !greet->volume_id || !greet->number || (greet->flags & ~(u32)GREET_FLAGS_KNOWN) ||
 	    !codec_node_valid(greet->primary, true) || !codec_node_valid(greet->sync_source, true) ||
 	    !codec_node_valid(greet->authority, false) || !greet_sizes_valid(greet))

@@ -227,6 +227,7 @@ struct wire_greet {
 	u8 primary;		/* node that the sender sees as primary (itself included), or NODE_NONE */
 	u8 sync_source;		/* node from which the sender is syncing, or NODE_NONE */
 	u8 authority;		/* node whose copy the sender's is, where logs differed after a crash */
+	u8 block_shift;		/* logical blocks of the volume, 512 << this */
 	char name[NAME_BYTES_MAX];
 	struct chain chain;
 };

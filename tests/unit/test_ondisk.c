@@ -45,6 +45,7 @@ static void random_super(struct ondisk_super *s)
 		s->slot_replica[i] = random_u64();
 	}
 	s->split_peer = (s->node_id + 1) % NODES_MAX;
+	s->block_shift = random_u64() & 1 ? VOLUME_BLOCK_SHIFT_MAX : 0;
 	s->split_id = random_u64() | 1;
 	s->split_ancestor_id = random_u64();
 	s->split_ancestor_number = random_u64();
@@ -287,6 +288,8 @@ static void test_impossible_superblocks(void **state)
 	IMPOSSIBLE(super.flags |= 1u << 20);
 	IMPOSSIBLE(super.actlog_parts = 0);
 	IMPOSSIBLE(super.actlog_parts = ACTLOG_PARTS_MAX + 1);
+	IMPOSSIBLE(super.block_shift = 1);
+	IMPOSSIBLE(super.block_shift = VOLUME_BLOCK_SHIFT_MAX + 1);
 	IMPOSSIBLE(super.node_id = NODES_MAX);
 	IMPOSSIBLE(super.replicas &= ~NODE_BIT(super.node_id));
 	IMPOSSIBLE(super.replicas |= 0x1ffff);

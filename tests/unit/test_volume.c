@@ -268,6 +268,12 @@ static void test_refused_plans(void **state)
 	agree(LOW);
 	assert_int_equal(peer_of(LOW)->plan, VOLUME_PLAN_REFUSE_SIZE);
 	expect_relation(LOW, VOLUME_REFUSED);
+	facts = facts_of(LOW, &chain, 0);
+	facts.block_shift = VOLUME_BLOCK_SHIFT_MAX;
+	greet_with(LOW, facts);
+	agree(LOW);
+	assert_int_equal(peer_of(LOW)->plan, VOLUME_PLAN_REFUSE_SIZE);
+	expect_relation(LOW, VOLUME_REFUSED);
 	greet(LOW, &foreign, 0);
 	agree_all();
 	assert_int_equal(peer_of(LOW)->plan, VOLUME_PLAN_REFUSE_UNRELATED);

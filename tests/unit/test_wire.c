@@ -159,6 +159,7 @@ static void random_greet(struct wire_greet *greet)
 	greet->primary = random_u64() & 1 ? NODE_NONE : (u8)random_below(NODES_MAX);
 	greet->sync_source = random_u64() & 1 ? NODE_NONE : (u8)random_below(NODES_MAX);
 	greet->authority = (u8)random_below(NODES_MAX);
+	greet->block_shift = random_u64() & 1 ? VOLUME_BLOCK_SHIFT_MAX : 0;
 	random_name(greet->name);
 	random_chain(&greet->chain);
 }
@@ -568,6 +569,8 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_GREET, sent.greet.volume_bytes = VOLUME_BYTES_MAX + 4096);
 	REFUSED(WIRE_GREET, sent.greet.volume_bytes -= 512);
 	REFUSED(WIRE_GREET, sent.greet.granule_bytes = 12288);
+	REFUSED(WIRE_GREET, sent.greet.block_shift = 1);
+	REFUSED(WIRE_GREET, sent.greet.block_shift = VOLUME_BLOCK_SHIFT_MAX + 1);
 	REFUSED(WIRE_GREET, sent.greet.actlog_parts = ACTLOG_PARTS_MAX + 1);
 	REFUSED(WIRE_GREET, sent.greet.flags = 2 * WIRE_GREET_BLANK);
 	REFUSED(WIRE_GREET, sent.greet.authority = NODE_NONE);

@@ -46,6 +46,7 @@ _braid()
 	case $previous in
 	--meta | --force-overwrite | --state-dir) files=yes ;;
 	--peer-down | --keep) words=$(_braid_nodes) ;;
+	--block-size) words="512 4096" ;;
 	--for) words="in-sync connected primary secondary up-to-date healthy split refused target source" ;;
 	--id | --split | --size | --timeout | --count) return ;;
 	*)

@@ -72,7 +72,7 @@
  *                          metadata-write in-sync-member
  *   of things at hand:     not-configured already-configured no-such-peer no-such-volume exists open-disk no-metadata
  *                          bad-metadata metadata-incompatible other-node disk-size disk-io in-use timeout interrupted
- *                          memory address limit
+ *                          memory address limit block-size
  *   of the request:        missing invalid confirm permission internal
  */
 #ifndef _UAPI_LINUX_BRAID_H
@@ -232,6 +232,7 @@ enum braid_volume_attribute {
 	BRAID_A_VOLUME_PEER,		/* nest of BRAID_A_RELATION_*, once per other replica */
 	BRAID_A_VOLUME_SEQUENCE,	/* u32, events */
 	BRAID_A_VOLUME_GONE,		/* flag, events */
+	BRAID_A_VOLUME_BLOCK_BYTES,	/* u32: logical block of the device, 512 or 4096 */
 
 	__BRAID_A_VOLUME_LAST,
 	BRAID_A_VOLUME_MAX = __BRAID_A_VOLUME_LAST - 1
@@ -352,6 +353,7 @@ enum braid_known_attribute {
 	BRAID_A_KNOWN_LOG_PARTS,	/* u32 */
 	BRAID_A_KNOWN_REPLICAS,		/* u32, mask of nodes that have a replica, as the peer said */
 	BRAID_A_KNOWN_SEEN_FROM,	/* u32, mask of nodes that told about it */
+	BRAID_A_KNOWN_BLOCK_BYTES,	/* u32: logical block, 512 or 4096 */
 
 	__BRAID_A_KNOWN_LAST,
 	BRAID_A_KNOWN_MAX = __BRAID_A_KNOWN_LAST - 1
