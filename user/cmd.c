@@ -50,6 +50,26 @@ int cmd_fail(struct cmd *cmd, const char *object, const char *remedy)
 	return fail_ipc(cmd->what, object, &cmd->error, cmd_nodes(cmd, cmd->error.nodes), remedy);
 }
 
+/*
+ * The node runs; a command that was killed between two requests may have left it without some of its peers. Under the lock only:
+ * `node remove` takes a peer out of the kernel first.
+ */
+static int add_missing_peers(struct cmd *cmd)
+{
+	struct peer_list peers = { 0 };
+	u32 known = 0, i;
+
+	if (!ipc_peers(cmd->ipc, &peers, &cmd->error))
+		return cmd_fail(cmd, "this node", NULL);
+	for (i = 0; i < peers.nr; i++)
+		known |= NODE_BIT(peers.item[i].node);
+	for (i = 0; i < cmd->state.nr_peers; i++)
+		if (!(known & NODE_BIT(cmd->state.peer[i].node)) &&
+		    !ipc_peer_add(cmd->ipc, &cmd->state.peer[i], &cmd->error) && strcmp(cmd->error.code, "exists"))
+			return cmd_fail(cmd, textf("node %s", cmd->state.peer[i].name), NULL);
+	return STATUS_OK;
+}
+
 int cmd_open(struct cmd **result, u32 flags, const char *what)
 {
 	struct cmd *cmd = &the_cmd;
@@ -75,6 +95,8 @@ int cmd_open(struct cmd **result, u32 flags, const char *what)
 	}
 	if (flags & CMD_START) {
 		status = cmd_start_node(cmd);
+		if (status == STATUS_OK && flags & CMD_LOCK)
+			status = add_missing_peers(cmd);
 		if (status != STATUS_OK)
 			return status;
 	}

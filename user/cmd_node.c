@@ -335,7 +335,7 @@ int cmd_node_start(const struct verb *verb, int argc, char **argv)
 
 	if (!args_parse(verb, argc, argv, no_options, 0, 0, &operands, &status))
 		return status;
-	status = cmd_open(&cmd, CMD_STATE | CMD_START, "cannot start this node");
+	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START, "cannot start this node");
 	cmd_close(cmd);
 	return status;
 }

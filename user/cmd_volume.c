@@ -171,6 +171,8 @@ static int wipe(struct cmd *cmd, const struct state_volume *entry, u64 id)
 		return status;
 	if (!meta_read(&meta, &view))
 		status = fail_system(cmd->what, textf("disk %s", path), errno);
+	else if (view.copy_error[0] == ONDISK_BAD_MAGIC && view.copy_error[1] == ONDISK_BAD_MAGIC)
+		status = STATUS_OK;	/* wiped: a former call was killed before it could say so in the state; or it is another disk */
 	else if (view.chosen < 0)
 		status = fail(&(struct failure){ .status = STATUS_NOT_FOUND, .code = "no-metadata", .what = cmd->what,
 			      .object = textf("disk %s", path), .cause = "it holds no valid metadata" });

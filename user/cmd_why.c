@@ -129,8 +129,9 @@ static void add_relation(struct reasons *reasons, const struct relation_status *
 		add(reasons, "comparing", textf("comparing histories with %s", name), NULL, 0);
 		break;
 	case BRAID_RELATION_WAITING:
-		add(reasons, "waiting", textf("%s and this node wait: %s", name, plan),
-		    "connect the other nodes that have a replica", 0);
+		add(reasons, "waiting", textf("%s and this node wait: %s", name, plan), strcmp(plan, "wait-disk") ?
+		    "connect the other nodes that have a replica" :
+		    "'braid status' on both: bring the disk back, then 'braid down' and 'braid up' the volume there", 0);
 		break;
 	case BRAID_RELATION_REFUSED:
 		add(reasons, "refused", textf("%s and this node do not work together: %s", name, plan),
