@@ -5,6 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 48M,16M
+# Cpus: 2
 # Deadline: 300
 #
 # REQUESTS (80): of each of three threads, in each of the runs
@@ -73,11 +74,43 @@ on alpha "odd restless /dev/braid/web $AREA $SEED $((REQUESTS * 3))"
 in_sync web 10 alpha beta
 same_replicas vdb alpha beta
 
-step "without a disk of its own: all of it through the peer"
-SUM=$(odd_sum alpha)
-on alpha 'dmsetup load under --table "0 $(blockdev --getsz /dev/vdb) error" && dmsetup suspend --nolockfs --noflush under && dmsetup resume under'
-odd_run /dev/braid/web $AREA "$SUM"
+# under_table LINES: what the device below alpha's volume is made of from now on; SIZE there is its size in sectors.
+under_table()
+{
+	on alpha "SIZE=\$(blockdev --getsz /dev/vdb); echo \"$1\" | dmsetup load under &&
+		dmsetup suspend --nolockfs --noflush under && dmsetup resume under"
+}
+
+HEALTHY='0 $SIZE linear /dev/vdb 0'
+# One block of 4 KiB at 9 MiB of the volume.
+HOLE='0 20480 linear /dev/vdb 0
+20480 8 error
+20488 $((SIZE - 20488)) linear /dev/vdb 20488'
+
+step "the middle part of a split request fails, and nobody else has it"
+link beta down
+odd_run /dev/braid/web $AREA
+expect 1048576 "$(data_area alpha vdb | cut -d ' ' -f 1)" "offset of the data"
+under_table "$HOLE"
+! try alpha 'dd if=/dev/zero of=/dev/braid/web bs=3M count=1 seek=8M oflag=direct,seek_bytes conv=notrunc status=none' 2>/dev/null ||
+	fail "a write of 3 MiB succeeds though the disk failed its middle"
 wait_vol alpha web 10 '.disk != "ok"'
+under_table "$HEALTHY"
+on alpha 'braid demote web; braid down web && braid up web'
+link beta up
+in_sync web 30 alpha beta
+on alpha 'braid promote web'
+same_replicas vdb alpha beta
+
+step "the same, and the peer has it"
+SUM=$(odd_sum alpha)
+under_table "$HOLE"
+on alpha 'dd if=/dev/zero of=/dev/braid/web bs=3M count=1 seek=8M oflag=direct,seek_bytes conv=notrunc status=none'
+wait_vol alpha web 10 '.disk != "ok"'
+[ "$(odd_sum alpha)" != "$SUM" ] || fail "the write is not there"
+
+step "without a disk of its own: all of it through the peer"
+odd_run /dev/braid/web $AREA
 [ "$(counter alpha web remote_reads)" -gt 0 ] || fail "nothing was read from the peer"
 on alpha 'braid demote web'
 on beta 'braid promote web'

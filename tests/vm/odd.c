@@ -33,6 +33,7 @@
 enum {
 	SECTOR_BYTES = 512, PAGE_BYTES = 4096, THREADS_MAX = 8, VECTORS_MAX = 1024,
 	REQUEST_BYTES_MAX = 3 << 20, ARENA_BYTES = 28 << 20, HUGE_BYTES = 2 << 20,
+	RESTLESS_BLOCKS = 96,
 };
 
 struct worker {
@@ -270,7 +271,7 @@ static void *scribble(void *argument)
 	uint64_t word = 1, i;
 
 	while (!atomic_load(&over))
-		for (i = 0; i < HUGE_BYTES; i += 8)
+		for (i = 0; i < RESTLESS_BLOCKS * 2 * block_bytes; i += 8)
 			memcpy(worker->arena + i, &(uint64_t){ word++ }, 8);
 	return NULL;
 }
@@ -285,10 +286,10 @@ static void restless(uint64_t bytes, uint64_t seed, uint64_t rounds)
 	if (pthread_create(&scribbler, NULL, scribble, &writer))
 		exit(1);
 	while (rounds--) {
-		uint64_t length_bytes = (draw(&writer, 64) + 1) * block_bytes;
+		uint64_t length_bytes = (draw(&writer, RESTLESS_BLOCKS) + 1) * block_bytes;
 		uint64_t offset_bytes = draw(&writer, (bytes - length_bytes) / block_bytes + 1) * block_bytes;
 
-		writer.vector[0] = (struct iovec){ writer.arena + draw(&writer, 64) * block_bytes, length_bytes };
+		writer.vector[0] = (struct iovec){ writer.arena + draw(&writer, RESTLESS_BLOCKS) * block_bytes, length_bytes };
 		writer.nr_vectors = 1;
 		transfer(&writer, true, offset_bytes, length_bytes, 0);
 	}
