@@ -243,22 +243,6 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 
 /* ---- greetings ---- */
 
-/*
- * A volume may go down and come back within one session, and answers to its former life are still on their way: greetings
- * and serials of each life are numbered from a base of its own. Should one life ever use up its numbers, a peer takes it for
- * a new one and greets again. One of the simulators is built with very few.
- */
-#ifndef LIFE_NUMBERS
-#define LIFE_NUMBERS (1u << 20)
-#endif
-
-static u32 life_base(const struct volume *volume)
-{
-	u64 disk = volume->super.replica_id * 0x9e3779b97f4a7c15ull >> 32;	/* a new disk counts its attaches anew */
-
-	return (u32)(volume->super.attach_count + disk) * LIFE_NUMBERS;
-}
-
 static bool is_dirty_for(const struct volume *volume, const struct volume_peer *peer)
 {
 	return peer->map.nr_set && volume_slot_durable(volume, peer) &&
@@ -320,9 +304,7 @@ static void send_greet(struct step *step, struct volume_peer *peer)
 	struct volume *volume = step->volume;
 
 	peer->greet_wanted = false;
-	peer->my_number = peer->my_number ? peer->my_number + 1 : life_base(volume) + 1;
-	if (!peer->my_number)	/* wrapped: 0 stands for none, there and here */
-		peer->my_number = 1;
+	peer->my_number = volume_next_number(volume, peer);
 	peer->sent_serial = volume->facts_serial;
 	peer->sent_flags = greet_flags(volume, peer);
 	step_send(step, peer, WIRE_GREET);
@@ -851,8 +833,8 @@ void volume_init(struct volume *volume, const struct ondisk_super *super, u8 nod
 	volume->adopting.from = NODE_NONE;
 	volume->unyielding.to = NODE_NONE;
 	volume->facts_serial = 1;
-	volume->proposal.serial = life_base(volume);
-	volume->command.serial = life_base(volume);
+	volume->proposal.serial = volume_life_base(volume);
+	volume->command.serial = volume_life_base(volume);
 	volume->slots_short = 0;
 	for (slot = 0; slot < REPLICAS_MAX; slot++) {
 		struct volume_peer *peer = &volume->peer[slot];

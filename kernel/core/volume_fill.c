@@ -104,3 +104,22 @@ void volume_fill(const struct volume *volume, const struct volume_action *action
 		break;
 	}
 }
+
+/* ---- numbers of greetings and serials ---- */
+
+u32 volume_life_base(const struct volume *volume)
+{
+	u64 disk = volume->super.replica_id * 0x9e3779b97f4a7c15ull >> 32;	/* a new disk counts its attaches anew */
+
+	return (u32)(volume->super.attach_count + disk) * LIFE_NUMBERS;
+}
+
+/* 0 stands for none, and the first number says that a life begins: then a peer leaves what this end is in the middle of (L8). */
+u32 volume_next_number(const struct volume *volume, const struct volume_peer *peer)
+{
+	u32 number = peer->my_number ? peer->my_number + 1 : volume_life_base(volume) + 1;
+
+	while (peer->my_number && (!number || number % LIFE_NUMBERS == 1))
+		number++;
+	return number;
+}

@@ -54,6 +54,18 @@ struct volume_peer *volume_need_slot(struct volume *volume, u8 node, bool durabl
 bool volume_slot_durable(const struct volume *volume, const struct volume_peer *peer);	/* does the superblock name it? */
 void volume_learn_replicas(struct volume *volume, u32 nodes);
 
+/*
+ * A volume may go down and come back within one session, and answers to its former life are still on their way: greetings
+ * and serials of each life are numbered from a base of its own. Should one life ever use up its numbers, it
+ * takes those of the next. One of the simulators is built with few.
+ */
+#ifndef LIFE_NUMBERS
+#define LIFE_NUMBERS (1u << 20)
+#endif
+/* volume_fill.c: where the numbers of this life begin; the number of the next greeting for @peer. */
+u32 volume_life_base(const struct volume *volume);
+u32 volume_next_number(const struct volume *volume, const struct volume_peer *peer);
+
 /* volume_fill.c: the facts of this replica as @peer->my_number and ->sent_flags announce them. */
 void volume_fill_greet(const struct volume *volume, const struct volume_peer *peer, struct wire_greet *greet);
 
