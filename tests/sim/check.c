@@ -568,6 +568,28 @@ static void branch_yields(struct branch *branch)
 	memset(branch->firm, 0, sizeof(branch->firm));
 }
 
+static u16 root(const struct world *world, u16 branch)
+{
+	while (branch != NO_BRANCH && world->branch[branch].parent != NO_BRANCH)
+		branch = world->branch[branch].parent;
+	return branch;
+}
+
+u16 check_root(const struct world *world, u8 node)
+{
+	return root(world, check_branch(world, node));
+}
+
+void check_given_up(struct world *world, u8 node)
+{
+	u16 gone = check_root(world, node);
+	u32 i;
+
+	for (i = 0; i < world->nr_branches; i++)
+		if (root(world, (u16)i) == gone)
+			branch_yields(&world->branch[i]);
+}
+
 void check_yields(struct world *world, u8 node, u8 winner)
 {
 	const struct chain *chain = &world->node[node].volume.super.chain, *kept = &world->node[winner].volume.super.chain;

@@ -526,6 +526,22 @@ static bool is_refused(const struct volume *volume)
 }
 
 /*
+ * Forced while it took over a history in which it is no member yet: what it began is related to nothing (seed 12000000416323, 3 nodes).
+ * Of two such replicas the one that began later is made anew.
+ */
+static bool is_outsider(const struct world *world, u8 node)
+{
+	const struct volume *volume = &world->node[node].volume;
+	const struct volume_peer *peer;
+
+	for (peer = volume->peer; peer < volume->peer + REPLICAS_MAX; peer++)
+		if (peer->node != NODE_NONE && peer->relation == VOLUME_REFUSED && peer->plan == VOLUME_PLAN_REFUSE_UNRELATED &&
+		    check_root(world, node) > check_root(world, peer->node))
+			return volume->role == VOLUME_SECONDARY;
+	return false;
+}
+
+/*
  * When the only complete disk is lost, one that was being resynced may hold everything and cannot know it. Lost for now is also a
  * machine outside @core, whose last record was still on its way (seed 3000000019297, 3 nodes).
  */
@@ -571,6 +587,12 @@ void fault_mend(struct world *world, u64 index, u32 core)
 		end_split(world, &dice, node);
 		if (is_refused(&n->volume) && percent(&dice, 20))
 			fault_demote(world, node);
+		if (is_outsider(world, node)) {
+			check_given_up(world, node);
+			world_power_cut(world, node);
+			fault_replace_disk(world, node);
+			return;
+		}
 	}
 	if (world_primary(world) != NODE_NONE || percent(&dice, 50))
 		return;

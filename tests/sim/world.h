@@ -441,6 +441,9 @@ void check_after_step(struct world *world, u8 node, enum volume_role before);
 void check_attempt(struct world *world, u8 node, u32 cells, u32 stamp);
 void check_acked(struct world *world, u8 node, const struct request *request);
 /* An administrator ends the split: what @node wrote on its own, and @winner has not, may go. */
+/* The branch that the history here began with, 0: that of all. NO_BRANCH is after all others. */
+u16 check_root(const struct world *world, u8 node);
+void check_given_up(struct world *world, u8 node);	/* an administrator makes it anew, the last of its history */
 void check_yields(struct world *world, u8 node, u8 winner);
 /* What is owed to a request of that kind when it is submitted at @node. */
 void check_floor(const struct world *world, u8 node, enum request_kind kind, u32 *floor);
