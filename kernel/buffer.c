@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Payload buffers: pages that braid owns, so that what is checksummed, sent and written is the same memory [W2].
+ * Payload buffers: what is checksummed, sent and written is the same memory [W2]. Pages that braid owns, or those of a bio.
  *
  * Memory [L4]: the page allocator first, else one module-wide pool. A buffer takes many pages; two tasks that each
  * hold half of the pool would wait for each other, so a buffer that needs the pool takes all its pages under one
@@ -13,6 +13,7 @@
 #include <linux/mempool.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/net.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 #include <linux/xxhash.h>
@@ -139,35 +140,49 @@ static void page_release(struct page *page)
 		mempool_free(page, page_pool);
 }
 
-static void buffer_release(struct braid_buffer *buffer)
+static void struct_free(struct braid_buffer *buffer)
 {
-	u32 i;
-
-	for (i = 0; i < buffer->nr_pages; i++)
-		page_release(buffer->vec[i].bv_page);
 	if (buffer->pooled)
 		mempool_free(buffer, struct_pool);
 	else
 		kfree(buffer);
 }
 
-static struct braid_buffer *struct_alloc(u32 nr_pages, gfp_t gfp)
+static void buffer_release(struct braid_buffer *buffer)
 {
-	struct braid_buffer *buffer = kmalloc(struct_size(buffer, vec, nr_pages), GFP_NOWAIT | __GFP_NOWARN);
+	struct bio *lender = buffer->lender;
+	u32 i;
+
+	for (i = 0; !lender && i < buffer->nr_vecs; i++)
+		page_release(buffer->vec[i].bv_page);
+	struct_free(buffer);
+	if (lender)
+		bio_endio(lender);
+}
+
+static struct braid_buffer *struct_alloc(u32 length_bytes, u32 nr_vecs, gfp_t gfp)
+{
+	struct braid_buffer *buffer = kmalloc(struct_size(buffer, vec, nr_vecs), GFP_NOWAIT | __GFP_NOWARN);
 	bool pooled = !buffer;
 
 	if (pooled)
 		buffer = mempool_alloc(struct_pool, gfp);
-	if (buffer)
-		buffer->pooled = pooled;
+	if (!buffer)
+		return NULL;
+	refcount_set(&buffer->references, 1);
+	buffer->length_bytes = length_bytes;
+	buffer->sum_kind = WIRE_CHECKSUM_NONE;
+	buffer->nr_vecs = 0;
+	buffer->pooled = pooled;
+	buffer->lender = NULL;
 	return buffer;
 }
 
 static void add_page(struct braid_buffer *buffer, struct page *page)
 {
-	u32 done_bytes = buffer->nr_pages * PAGE_SIZE;
+	u32 done_bytes = buffer->nr_vecs * PAGE_SIZE;
 
-	buffer->vec[buffer->nr_pages++] = (struct bio_vec) {
+	buffer->vec[buffer->nr_vecs++] = (struct bio_vec) {
 		.bv_page = page,
 		.bv_len = min_t(u32, PAGE_SIZE, buffer->length_bytes - done_bytes),
 	};
@@ -176,16 +191,12 @@ static void add_page(struct braid_buffer *buffer, struct page *page)
 struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
 {
 	u32 nr_pages = DIV_ROUND_UP(length_bytes, PAGE_SIZE);
-	struct braid_buffer *buffer = struct_alloc(nr_pages, gfp);
+	struct braid_buffer *buffer = struct_alloc(length_bytes, nr_pages, gfp);
 	struct page *page;
 
 	if (!buffer)
 		return NULL;
-	refcount_set(&buffer->references, 1);
-	buffer->length_bytes = length_bytes;
-	buffer->sum_kind = WIRE_CHECKSUM_NONE;
-	buffer->nr_pages = 0;
-	while (buffer->nr_pages < nr_pages) {
+	while (buffer->nr_vecs < nr_pages) {
 		page = page_take();
 		if (!page)
 			page = alloc_page(GFP_NOWAIT | __GFP_NOWARN);
@@ -193,16 +204,37 @@ struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
 			break;
 		add_page(buffer, page);
 	}
-	if (buffer->nr_pages == nr_pages)
+	if (buffer->nr_vecs == nr_pages)
 		return buffer;
 	if (!gfpflags_allow_blocking(gfp)) {
 		buffer_release(buffer);
 		return NULL;
 	}
 	mutex_lock(&pool_mutex);
-	while (buffer->nr_pages < nr_pages)
+	while (buffer->nr_vecs < nr_pages)
 		add_page(buffer, mempool_alloc(page_pool, gfp));
 	mutex_unlock(&pool_mutex);
+	return buffer;
+}
+
+struct braid_buffer *braid_buffer_borrow(struct bio *bio, u32 alignment_mask)
+{
+	u32 nr_vecs = bio_segments(bio);
+	struct braid_buffer *buffer;
+	struct bvec_iter iter;
+	struct bio_vec vec;
+
+	if (nr_vecs > BUFFER_PAGES_MAX)
+		return NULL;
+	buffer = struct_alloc(bio->bi_iter.bi_size, nr_vecs, GFP_NOIO);
+	bio_for_each_segment(vec, bio, iter) {
+		if (!sendpage_ok(vec.bv_page) || (vec.bv_offset | vec.bv_len) & alignment_mask) {
+			struct_free(buffer);
+			return NULL;
+		}
+		buffer->vec[buffer->nr_vecs++] = vec;
+	}
+	buffer->lender = bio;
 	return buffer;
 }
 
@@ -268,17 +300,15 @@ void braid_buffer_to_bio(const struct braid_buffer *buffer, struct bio *bio)
 
 static u32 part_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
 {
+	struct bvec_iter iter;
+	struct bio_vec part;
 	u32 crc = 0;
 
-	while (length_bytes) {
-		u32 at = offset_bytes % PAGE_SIZE;
-		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
-		const u8 *from = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+	for_each_bvec(part, buffer->vec, iter, braid_buffer_part(buffer, offset_bytes, length_bytes)) {
+		const u8 *from = bvec_kmap_local(&part);
 
-		crc = core_crc32c(crc, from + at, part_bytes);
+		crc = core_crc32c(crc, from, part.bv_len);
 		kunmap_local(from);
-		offset_bytes += part_bytes;
-		length_bytes -= part_bytes;
 	}
 	return crc;
 }
@@ -286,17 +316,15 @@ static u32 part_crc(const struct braid_buffer *buffer, u32 offset_bytes, u32 len
 static u32 part_xxh(const struct braid_buffer *buffer, u32 offset_bytes, u32 length_bytes)
 {
 	struct xxh64_state state;
+	struct bvec_iter iter;
+	struct bio_vec part;
 
 	xxh64_reset(&state, 0);
-	while (length_bytes) {
-		u32 at = offset_bytes % PAGE_SIZE;
-		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
-		const u8 *from = kmap_local_page(buffer->vec[offset_bytes / PAGE_SIZE].bv_page);
+	for_each_bvec(part, buffer->vec, iter, braid_buffer_part(buffer, offset_bytes, length_bytes)) {
+		const u8 *from = bvec_kmap_local(&part);
 
-		xxh64_update(&state, from + at, part_bytes);
+		xxh64_update(&state, from, part.bv_len);
 		kunmap_local(from);
-		offset_bytes += part_bytes;
-		length_bytes -= part_bytes;
 	}
 	return (u32)xxh64_digest(&state);
 }

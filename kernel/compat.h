@@ -12,6 +12,7 @@
 #include <linux/err.h>
 #include <linux/file.h>
 #include <linux/net.h>
+#include <linux/pagemap.h>
 #include <linux/slab.h>
 #include <linux/socket.h>
 #include <linux/hrtimer.h>
@@ -78,6 +79,7 @@ struct braid_disk_limits {
 	unsigned int discard_sectors_max;	/* 0: no discard */
 	unsigned int discard_granularity_bytes;
 	unsigned int zeroes_sectors_max;
+	bool stable_writes;			/* pages must not change while they are written */
 };
 
 /* Disk with a volatile write cache, FUA and I/O statistics. ERR_PTR on failure. Sleeps. */
@@ -96,6 +98,8 @@ static inline struct gendisk *braid_gendisk_alloc(const struct braid_disk_limits
 		.max_write_zeroes_sectors = wanted->zeroes_sectors_max,
 	};
 
+	if (wanted->stable_writes)
+		limits.features |= BLK_FEAT_STABLE_WRITES;
 	return blk_alloc_disk(&limits, NUMA_NO_NODE);
 #else
 	struct gendisk *disk = blk_alloc_disk(NUMA_NO_NODE);
@@ -106,6 +110,8 @@ static inline struct gendisk *braid_gendisk_alloc(const struct braid_disk_limits
 	queue = disk->queue;
 	blk_queue_flag_set(QUEUE_FLAG_IO_STAT, queue);
 	blk_queue_flag_set(QUEUE_FLAG_NONROT, queue);
+	if (wanted->stable_writes)
+		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, queue);
 	blk_queue_flag_clear(QUEUE_FLAG_ADD_RANDOM, queue);
 	blk_queue_write_cache(queue, true, true);
 	blk_queue_logical_block_size(queue, wanted->logical_block_bytes);
@@ -118,6 +124,39 @@ static inline struct gendisk *braid_gendisk_alloc(const struct braid_disk_limits
 	blk_queue_max_write_zeroes_sectors(queue, wanted->zeroes_sectors_max);
 	return disk;
 #endif
+}
+
+/*
+ * Ask for stable pages, or no more: filesystems that are mounted from now on, and the device's own page cache. Not while it is open,
+ * if all who use it are to follow. Sleeps. Where the page cache hangs is another place since 6.10.
+ */
+static inline void braid_gendisk_set_stable_writes(struct gendisk *disk, bool stable)
+{
+	struct address_space *mapping;
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 11, 0)
+	struct queue_limits limits = queue_limits_start_update(disk->queue);
+
+	if (stable)
+		limits.features |= BLK_FEAT_STABLE_WRITES;
+	else
+		limits.features &= ~BLK_FEAT_STABLE_WRITES;
+	if (queue_limits_commit_update(disk->queue, &limits))
+		pr_warn("braid: %s: limits of the queue cannot be changed\n", disk->disk_name);
+#else
+	if (stable)
+		blk_queue_flag_set(QUEUE_FLAG_STABLE_WRITES, disk->queue);
+	else
+		blk_queue_flag_clear(QUEUE_FLAG_STABLE_WRITES, disk->queue);
+#endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 10, 0)
+	mapping = disk->part0->bd_mapping;
+#else
+	mapping = disk->part0->bd_inode->i_mapping;
+#endif
+	if (stable)
+		mapping_set_stable_writes(mapping);
+	else
+		mapping_clear_stable_writes(mapping);
 }
 
 /*

@@ -51,19 +51,24 @@ struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, bl
 			    bio_end_io_t *end_io, void *private, gfp_t gfp)
 {
 	struct braid_disk *disk = READ_ONCE(volume->data);
-	u32 i, nr_pages = buffer ? buffer->nr_pages : 0;
+	struct bio *lender = buffer ? buffer->lender : NULL;
+	u32 i, nr_vecs = buffer && !lender ? buffer->nr_vecs : 0;
 	struct bio *bio;
 
 	if (!disk)
 		return NULL;
-	bio = bio_alloc_bioset(disk->bdev, nr_pages, operation, gfp, set);
+	if (lender)
+		bio = bio_alloc_clone(disk->bdev, lender, gfp, set);
+	else
+		bio = bio_alloc_bioset(disk->bdev, nr_vecs, operation, gfp, set);
 	if (!bio)
 		return NULL;
+	bio->bi_opf = operation;	/* and not the lender's */
 	bio->bi_end_io = end_io;
 	bio->bi_private = private;
 	if (length_bytes)
 		bio->bi_iter.bi_sector = local_sector(volume, offset_bytes);
-	for (i = 0; i < nr_pages; i++)
+	for (i = 0; i < nr_vecs; i++)
 		__bio_add_page(bio, buffer->vec[i].bv_page, buffer->vec[i].bv_len, 0);
 	return bio;
 }
@@ -79,6 +84,13 @@ bool braid_local_nowait(struct braid_volume *volume)
 	return disk && queue_is_mq(bdev_get_queue(disk->bdev)) && bdev_nowait(disk->bdev);
 }
 
+u32 braid_local_alignment(struct braid_volume *volume)
+{
+	struct braid_disk *disk = READ_ONCE(volume->data);
+
+	return disk ? bdev_dma_alignment(disk->bdev) : 0;
+}
+
 bool braid_local_cached(struct braid_volume *volume)
 {
 	struct braid_disk *disk = READ_ONCE(volume->data);
@@ -90,6 +102,8 @@ int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes)
 {
 	struct braid_disk *disk = READ_ONCE(volume->data);
+	struct bvec_iter iter;
+	struct bio_vec part;
 	struct bio *bio;
 	int error;
 
@@ -98,14 +112,8 @@ int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t
 	bio = bio_alloc_bioset(disk->bdev, DIV_ROUND_UP(offset_in_page(buffer_bytes) + length_bytes, PAGE_SIZE),
 			       operation, GFP_NOIO, set);
 	bio->bi_iter.bi_sector = local_sector(volume, offset_bytes);
-	while (length_bytes) {
-		u32 at = offset_in_page(buffer_bytes);
-		u32 part_bytes = min_t(u32, length_bytes, PAGE_SIZE - at);
-
-		__bio_add_page(bio, buffer->vec[buffer_bytes / PAGE_SIZE].bv_page, part_bytes, at);
-		buffer_bytes += part_bytes;
-		length_bytes -= part_bytes;
-	}
+	for_each_bvec(part, buffer->vec, iter, braid_buffer_part(buffer, buffer_bytes, length_bytes))
+		__bio_add_page(bio, part.bv_page, part.bv_len, part.bv_offset);
 	error = submit_bio_wait(bio);
 	bio_put(bio);
 	return error;

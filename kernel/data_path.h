@@ -34,6 +34,8 @@ struct bio *braid_local_bio(struct braid_volume *volume, struct bio_set *set, bl
  * with BLK_STS_AGAIN, or with BLK_STS_NOTSUPP when the disk has changed its mind.
  */
 bool braid_local_nowait(struct braid_volume *volume);
+/* What offsets and lengths of pieces of memory have to be multiples of to be written by the local disk, less 1. */
+u32 braid_local_alignment(struct braid_volume *volume);
 /*
  * Has the local disk a volatile cache, or is it gone? As the block layer sees it, which would drop a flush for a disk without one.
  * That can change at any time: what is true before and after a write is true of it.

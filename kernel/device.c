@@ -127,6 +127,8 @@ static enum braid_error gendisk_create(struct braid_volume *volume)
 	};
 	struct gendisk *disk;
 
+	volume->trusts = volume->core.super.compat & ONDISK_COMPAT_TRUST;
+	limits.stable_writes = volume->trusts;
 	if (bdev_max_discard_sectors(backing)) {
 		limits.discard_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT;
 		limits.discard_granularity_bytes = VOLUME_BLOCK_BYTES;
@@ -145,6 +147,41 @@ static enum braid_error gendisk_create(struct braid_volume *volume)
 	}
 	volume->gendisk = disk;
 	return BRAID_OK;
+}
+
+/* False, and nothing is changed: somebody has it open. */
+static bool trust_begins(struct braid_volume *volume, bool trusts)
+{
+	struct ondisk_super *super = &volume->core.super;
+	bool may;
+
+	spin_lock_irq(&volume->lock);
+	may = !trusts || !volume->openers;
+	if (may) {
+		volume->trusts = trusts;
+		super->compat = trusts ? super->compat | ONDISK_COMPAT_TRUST : super->compat & ~ONDISK_COMPAT_TRUST;
+	}
+	spin_unlock_irq(&volume->lock);
+	return may;
+}
+
+enum braid_error braid_volume_set_trust(struct braid_volume *volume, bool trusts, u32 timeout_ms)
+{
+	bool before = volume->trusts;
+	enum braid_error error = BRAID_OK;
+
+	/* Pages are stable from before the first one that is not copied until after the last. */
+	if (trusts)
+		braid_gendisk_set_stable_writes(volume->gendisk, true);
+	if (!trust_begins(volume, trusts))
+		error = BRAID_ERROR_IN_USE;
+	else if (braid_meta_save_super_wait(volume, timeout_ms))
+		error = BRAID_ERROR_DISK_IO;
+	if (error && trusts && !before)
+		trust_begins(volume, false);
+	if (!volume->trusts)
+		braid_gendisk_set_stable_writes(volume->gendisk, false);
+	return error;
 }
 
 /* ---- attach ---- */

@@ -119,6 +119,7 @@ struct braid_volume {
 	bool removing;			/* no new openers, I/O fails */
 	bool disk_failed_posted;
 	bool demoting;			/* under lock: no new openers */
+	bool trusts;			/* submitters: their pages are not copied [W2]; turned on while nobody has it open */
 	struct rcu_work free_work;	/* after the last reference */
 	struct work_struct close_work;	/* last part of a detach: waits for the disk as long as it takes */
 	struct completion closed;	/* close_work ended */
@@ -169,6 +170,11 @@ enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_at
  * its names are free, but its disk has not given back every request; it is closed as soon as it has.
  */
 enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms);
+/*
+ * Are writes to be copied, or are submitters trusted [W2]? Kept in the superblock. To trust is refused with IN_USE while the device is
+ * open: who has it open was not asked for stable pages. Process context, command_lock held.
+ */
+enum braid_error braid_volume_set_trust(struct braid_volume *volume, bool trusts, u32 timeout_ms);
 
 /* ---- memory.c ---- */
 enum { BRAID_PAGES_AHEAD = 32 };

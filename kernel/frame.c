@@ -142,6 +142,16 @@ struct braid_frame *braid_frame_from_reply(const struct auth_reply *reply)
 	return frame;
 }
 
+void braid_frames_free(struct list_head *frames)
+{
+	struct braid_frame *frame, *next;
+
+	list_for_each_entry_safe(frame, next, frames, entry) {
+		list_del(&frame->entry);
+		braid_frame_free(frame);
+	}
+}
+
 void braid_frame_free(struct braid_frame *frame)
 {
 	if (!frame)

@@ -48,23 +48,24 @@ void braid_request_put(struct braid_request *request)
 	spin_unlock_irqrestore(&volume->lock, flags);
 }
 
-struct bio *braid_request_take_bio(struct braid_request *request)
+struct bio *braid_request_take_bio(struct braid_request *request, bool ok)
 {
 	struct bio *bio = request->bio;
 
-	if (bio)
-		bio_end_io_acct(bio, request->start_time);
-	request->bio = NULL;
-	return bio;
-}
-
-static void end_bio(struct bio *bio, bool ok)
-{
 	if (!bio)
-		return;
+		return NULL;
+	bio_end_io_acct(bio, request->start_time);
 	if (!ok)
 		bio->bi_status = BLK_STS_IOERR;
-	bio_endio(bio);
+	request->bio = NULL;
+	/* Disks and sockets that refer to its pages are waited for [W2]. */
+	return braid_request_has_lender(request) ? NULL : bio;
+}
+
+static void end_bio(struct bio *bio)
+{
+	if (bio)
+		bio_endio(bio);
 }
 
 static void count_request(struct braid_volume *volume, const struct braid_request *request)
@@ -87,7 +88,7 @@ static void over(struct braid_request *request, bool ok)
 	unsigned long flags;
 
 	spin_lock_irqsave(&volume->lock, flags);
-	bio = braid_request_take_bio(request);
+	bio = braid_request_take_bio(request, ok);
 	braid_range_unlock(&volume->ranges, &request->range);
 	if (ok)
 		count_request(volume, request);
@@ -96,7 +97,7 @@ static void over(struct braid_request *request, bool ok)
 	if (!ok && !bio && request->kind == REQUEST_FLUSH)
 		braid_io_round_flushed(volume->io, false);
 	spin_unlock_irqrestore(&volume->lock, flags);
-	end_bio(bio, ok);
+	end_bio(bio);
 	braid_request_put(request);
 }
 
@@ -197,10 +198,10 @@ static void request_ended(struct braid_request *request)
 		braid_io_round_flushed(volume->io, ok);
 	else if (!request->flushing)
 		braid_io_not_idle(volume->io);
-	bio = braid_request_take_bio(request);
+	bio = braid_request_take_bio(request, ok);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	braid_flush_end(&followers, ok);
-	end_bio(bio, ok);
+	end_bio(bio);
 	braid_request_put(request);
 }
 
@@ -575,6 +576,20 @@ static bool needs_split(const struct bio *bio)
 	       bio_sectors(bio) > queue_max_sectors(bdev_get_queue(bio->bi_bdev));
 }
 
+/* A copy that nobody changes, or the very pages, if their owner is trusted not to and they are fit for it [W2]. */
+static struct braid_buffer *payload_of(struct braid_volume *volume, struct bio *bio)
+{
+	struct braid_buffer *buffer = NULL;
+
+	if (READ_ONCE(volume->trusts))
+		buffer = braid_buffer_borrow(bio, braid_local_alignment(volume));
+	if (buffer)
+		return buffer;
+	buffer = braid_buffer_alloc(bio->bi_iter.bi_size, GFP_NOIO);
+	braid_buffer_from_bio(buffer, bio);
+	return buffer;
+}
+
 void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 {
 	struct braid_request *request;
@@ -613,8 +628,7 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 	if (request->kind == REQUEST_WRITE) {
 		if (!request->preflush)
 			request->felt_ns = braid_sync_io_begin(volume);
-		request->buffer = braid_buffer_alloc(request->length_bytes, GFP_NOIO);
-		braid_buffer_from_bio(request->buffer, bio);	/* [W2] */
+		request->buffer = payload_of(volume, bio);
 	}
 	braid_request_start(request);
 }

@@ -144,8 +144,11 @@ void braid_io_peer_down(struct braid_volume *volume, u8 node)
 
 /* ---- forced down ---- */
 
-/* Everything in flight: the user's bio of a change ends now; peers are waited for no more. Under the lock. */
-static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios)
+/*
+ * Everything in flight: the user's bio of a change ends now; peers are waited for no more. Those in @lent may have sockets in
+ * front of them that refer to pages of such a bio. Under the lock.
+ */
+static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios, u32 *lent)
 {
 	struct braid_io *io = volume->io;
 	struct braid_request *request;
@@ -162,7 +165,9 @@ static void fail_in_flight(struct braid_volume *volume, struct list_head *ending
 			}
 			request->preflush = false;
 			request->flush_epoch = 0;	/* proves nothing any more */
-			bio = braid_request_take_bio(request);
+			bio = braid_request_take_bio(request, false);
+			if (braid_request_has_lender(request))
+				*lent |= request->ack.pending & ~NODE_BIT(volume->core.node);
 			if (bio)
 				bio_list_add(bios, bio);
 			request->kind = request->kind == REQUEST_FLUSH ? REQUEST_WRITE : request->kind;
@@ -178,11 +183,12 @@ void braid_io_fail_all(struct braid_volume *volume)
 	struct bio_list bios;
 	struct bio *bio;
 	unsigned long flags;
+	u32 lent = 0;
 
 	bio_list_init(&bios);
 	spin_lock_irqsave(&volume->lock, flags);
 	io->failing = true;
-	fail_in_flight(volume, &ending, &bios);
+	fail_in_flight(volume, &ending, &bios, &lent);
 	list_splice_tail_init(&io->gate_waiters, &io->ready);
 	list_splice_tail_init(&io->full_waiters, &io->ready);
 	braid_flush_fail_all(io);
@@ -190,6 +196,9 @@ void braid_io_fail_all(struct braid_volume *volume)
 	wake_up_all(&volume->changed);	/* who waits for an eviction round */
 	spin_unlock_irqrestore(&volume->lock, flags);
 	while ((bio = bio_list_pop(&bios)))
-		bio_io_error(bio);
+		bio_endio(bio);
 	end_collected(&ending);
+	/* A peer may leave its socket full for as long as it likes; a user's bio does not wait for that [L1]. */
+	for (; lent; lent &= lent - 1)
+		braid_session_end(volume->bn, __ffs(lent), WIRE_BYE_STUCK);
 }

@@ -20,7 +20,8 @@
  * write of the same range.
  *
  * References: the request itself until it ended, and its I/O on the local disk, which may outlive it when the local
- * disk is given up or the volume is forced down (then the user's bio is ended early; the data is our copy [W2]).
+ * disk is given up or the volume is forced down. Then the user's bio is ended early, if the data is our copy [W2]; a bio whose
+ * own pages are in use ends with the buffer, which disk, frames and sockets keep.
  *
  * Lock: everything here is under volume->lock, taken with interrupts disabled, because local I/O ends in interrupts.
  */
@@ -148,8 +149,11 @@ void braid_request_insert(struct braid_request *request);	/* with a new id; unde
 /* A read leaves in_flight: answered, or another node is to be asked. Under the lock. */
 void braid_read_take_back(struct braid_request *request);
 struct braid_request *braid_request_find(struct braid_volume *volume, u64 id);	/* under the lock */
-/* What the user sees, with the disk's statistics. Takes the bio away from the request: under the lock. */
-struct bio *braid_request_take_bio(struct braid_request *request);
+/*
+ * What the user sees, with the disk's statistics. Takes the bio away from the request: under the lock. The caller ends it; NULL:
+ * there is none, or the buffer ends it when nobody refers to its pages any more.
+ */
+struct bio *braid_request_take_bio(struct braid_request *request, bool ok);
 /*
  * One acknowledgement without error, or @node is waited for no more (VOLUME_ANSWER_NONE). True: the last one; the caller drops
  * the hold after unlocking. Under the lock.
@@ -162,6 +166,12 @@ void braid_request_drop_hold(struct braid_request *request);
 /* The local part: start it (process context), or its end (any context). */
 void braid_request_local_start(struct braid_request *request);
 void braid_request_local_end(struct braid_request *request, bool failed);
+
+/* Its payload is the user's own pages [W2]. */
+static inline bool braid_request_has_lender(const struct braid_request *request)
+{
+	return request->buffer && request->buffer->lender;
+}
 
 /* io_flush.c */
 /*

@@ -13,16 +13,6 @@
 #include <net/tcp.h>
 #include "lane.h"
 
-static void free_frames(struct list_head *frames)
-{
-	struct braid_frame *frame, *next;
-
-	list_for_each_entry_safe(frame, next, frames, entry) {
-		list_del(&frame->entry);
-		braid_frame_free(frame);
-	}
-}
-
 void braid_lane_kick_receive(struct braid_lane *lane)
 {
 	spin_lock_bh(&lane->lock);
@@ -181,12 +171,14 @@ void braid_lane_close(struct braid_lane *lane)
 	tasklet_kill(&lane->acks_tasklet);
 	cancel_work_sync(&lane->receive_work);
 	cancel_work_sync(&lane->send_work);
-	free_frames(&lane->queue);
-	free_frames(&lane->sending);
+	/* First of all: what is in the socket refers to pages of bios that end with the frames [W2]. It drops all of it at once. */
+	sock_release(lane->socket);
+	braid_frames_free(&lane->queue);
+	braid_frames_free(&lane->sending);
+	braid_frames_free(&lane->lent);
 	braid_lane_drop_prefix_page(lane);
 	braid_frame_free(lane->proof);
 	if (lane->payload)
 		braid_buffer_put(lane->payload);
-	sock_release(lane->socket);
 	kfree_rcu(lane, rcu);
 }

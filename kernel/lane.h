@@ -66,6 +66,7 @@ struct braid_lane {
 	u32 queued_bytes;	/* in it; under lock */
 	bool open;		/* volumes may send; under lock */
 	u64 session_number;	/* of the session that it is part of, 0 before that opens; under lock */
+	struct list_head lent;	/* sent, with pages that TCP may still refer to, in order; under lock */
 	bool stopped;		/* no work is queued any more, nobody becomes the sender; under lock */
 	bool failed;		/* reported; under lock */
 	bool sender;		/* somebody sends: the send work, or who queued a frame; under lock */
@@ -188,6 +189,7 @@ int braid_frames_init(void);
 void braid_frames_exit(void);
 /* A message of the authentication. NULL when out of memory. Sleeps. */
 struct braid_frame *braid_frame_from_reply(const struct auth_reply *reply);
+void braid_frames_free(struct list_head *frames);	/* a list by entry */
 
 /* ---- lane.c ---- */
 /* Takes over @socket in any case. NULL when out of memory. Sleeps. The caller then sets auth, then braid_lane_start(). */
@@ -221,6 +223,8 @@ void braid_lane_set_patience(struct braid_lane *lane);
 
 /* ---- lane_send.c, for lane.c ---- */
 void braid_lane_send_init(struct braid_lane *lane);
+/* Frees what is in lent without need. The lane's own works and tasklet, and its sender; not under a lock. */
+void braid_lane_return_lent(struct braid_lane *lane);
 /* What was sent from it keeps it for as long as it has to. Not while there is a sender. */
 void braid_lane_drop_prefix_page(struct braid_lane *lane);
 

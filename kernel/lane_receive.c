@@ -51,7 +51,7 @@ static int receive_payload(struct braid_lane *lane)
 		struct msghdr message = {};
 		int got;
 
-		iov_iter_bvec(&message.msg_iter, ITER_DEST, payload->vec, payload->nr_pages, payload->length_bytes);
+		iov_iter_bvec(&message.msg_iter, ITER_DEST, payload->vec, payload->nr_vecs, payload->length_bytes);
 		iov_iter_advance(&message.msg_iter, lane->have_bytes);
 		got = sock_recvmsg(lane->socket, &message, MSG_DONTWAIT);
 		if (got <= 0)
@@ -152,6 +152,8 @@ static int frame_received(struct braid_lane *lane)
 	lane->stage = LANE_HEADER;
 	lane->have_bytes = 0;
 	WRITE_ONCE(lane->acks_expected, lane->header.type == WIRE_ACKS);
+	if (lane->header.type == WIRE_ACKS)
+		braid_lane_return_lent(lane);	/* first: then what is acknowledged ends here and now */
 	if (payload && wire_body_crc(lane->fixed_crc, braid_buffer_sum(payload, 0, payload->length_bytes,
 									wire_payload_checksum(lane->auth.features))) !=
 		       lane->header.body_crc)
@@ -213,7 +215,7 @@ static bool copy_payload(struct braid_lane *lane, struct sk_buff *skb, u32 offse
 	u32 page = lane->have_bytes >> PAGE_SHIFT;
 	struct iov_iter to;
 
-	iov_iter_bvec(&to, ITER_DEST, payload->vec + page, payload->nr_pages - page,
+	iov_iter_bvec(&to, ITER_DEST, payload->vec + page, payload->nr_vecs - page,
 		      payload->length_bytes - page * PAGE_SIZE);
 	iov_iter_advance(&to, offset_in_page(lane->have_bytes));
 	if (skb_copy_datagram_iter(skb, offset_bytes, &to, part_bytes))

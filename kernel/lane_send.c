@@ -11,7 +11,8 @@
  *              the work. braid_lane_close() sets stopped and waits for false.
  *
  * Frames with payload go out by reference, many in one call of the socket: payload pages as they are, headers and fixed parts from
- * pages of the lane's own, which nobody writes to again. Frames without payload are copied.
+ * pages of the lane's own, which nobody writes to again. Frames without payload are copied. Frames end when the socket took them;
+ * those with pages of a submitter's bio when TCP has no more use for these.
  */
 #include <linux/sched/mm.h>
 #include <linux/tcp.h>
@@ -121,7 +122,10 @@ static bool add_piece(struct braid_lane *lane, struct page *page, u32 offset_byt
 /* The frame without its first @done_bytes. False: not all of it found room, or its prefix is to be copied. */
 static bool add_frame(struct braid_lane *lane, const struct braid_frame *frame, u32 done_bytes)
 {
-	u32 prefix = prefix_bytes(frame), at_bytes, left_bytes;
+	const struct braid_buffer *payload = frame->payload;
+	u32 prefix = prefix_bytes(frame);
+	struct bvec_iter iter;
+	struct bio_vec part;
 
 	if (done_bytes < prefix) {
 		if (!frame->prefix_page || !add_piece(lane, frame->prefix_page, frame->prefix_offset_bytes + done_bytes,
@@ -129,16 +133,11 @@ static bool add_frame(struct braid_lane *lane, const struct braid_frame *frame, 
 			return false;
 		done_bytes = prefix;
 	}
-	at_bytes = frame->payload_offset_bytes + done_bytes - prefix;
-	left_bytes = frame->payload_bytes - (done_bytes - prefix);
-	while (left_bytes) {
-		u32 part_bytes = min_t(u32, left_bytes, PAGE_SIZE - offset_in_page(at_bytes));
-
-		if (!add_piece(lane, frame->payload->vec[at_bytes >> PAGE_SHIFT].bv_page, offset_in_page(at_bytes), part_bytes))
+	done_bytes -= prefix;
+	for_each_bvec(part, payload->vec, iter, braid_buffer_part(payload, frame->payload_offset_bytes + done_bytes,
+								  frame->payload_bytes - done_bytes))
+		if (!add_piece(lane, part.bv_page, part.bv_offset, part.bv_len))
 			return false;
-		at_bytes += part_bytes;
-		left_bytes -= part_bytes;
-	}
 	return true;
 }
 
@@ -160,10 +159,47 @@ static int send_pieces(struct braid_lane *lane)
 	return braid_socket_send_pages(lane->socket, lane->pieces, lane->nr_pieces, lane->pieces_bytes, flags);
 }
 
+/*
+ * Pages that are not ours must not be reused by their owner while TCP may send them again [W2]: a frame that refers to some is kept until
+ * the peer's TCP has them. It is the lane that looks, whenever acknowledgements arrive: the segment that brings them says so
+ * of all that they are about. Who else waits (the request was given up) is found by the next ping.
+ */
+void braid_lane_return_lent(struct braid_lane *lane)
+{
+	struct braid_frame *frame, *next;
+	LIST_HEAD(returned);
+	u32 acked;
+
+	smp_mb();	/* Of a frame that is lent just now, here its entry is seen, or there that TCP is done with it. */
+	acked = READ_ONCE(tcp_sk(lane->socket->sk)->snd_una);
+	if (list_empty_careful(&lane->lent))
+		return;
+	spin_lock_bh(&lane->lock);
+	list_for_each_entry_safe(frame, next, &lane->lent, entry) {
+		if (after(frame->end_sequence, acked))
+			break;
+		list_move_tail(&frame->entry, &returned);
+	}
+	spin_unlock_bh(&lane->lock);
+	braid_frames_free(&returned);
+}
+
+static void lend(struct braid_lane *lane, struct list_head *frames)
+{
+	if (list_empty(frames))
+		return;
+	spin_lock_bh(&lane->lock);
+	list_splice_tail(frames, &lane->lent);
+	spin_unlock_bh(&lane->lock);
+	braid_lane_return_lent(lane);
+}
+
 static void bytes_were_sent(struct braid_lane *lane, u32 bytes)
 {
 	struct braid_session *session = READ_ONCE(lane->session);
+	u32 end_sequence = READ_ONCE(tcp_sk(lane->socket->sk)->write_seq);
 	struct braid_frame *frame, *next;
+	LIST_HEAD(lent);
 	u32 frames = 0;
 
 	if (session)
@@ -177,14 +213,20 @@ static void bytes_were_sent(struct braid_lane *lane, u32 bytes)
 		}
 		bytes -= left_bytes;
 		lane->sent_bytes = 0;
-		list_del(&frame->entry);
-		braid_frame_free(frame);
+		if (frame->payload && frame->payload->lender) {
+			frame->end_sequence = end_sequence - bytes;
+			list_move_tail(&frame->entry, &lent);
+		} else {
+			list_del(&frame->entry);
+			braid_frame_free(frame);
+		}
 		frames++;
 		if (!bytes)
 			break;
 	}
 	if (session)
 		atomic64_add(frames, &session->sent_frames);
+	lend(lane, &lent);
 }
 
 /*
@@ -272,6 +314,7 @@ static void send_work(struct work_struct *work)
 	if (!send_begins(lane))
 		return;
 	noio = memalloc_noio_save();
+	braid_lane_return_lent(lane);
 	while (send_some(lane, true))
 		cond_resched();
 	memalloc_noio_restore(noio);
@@ -353,5 +396,6 @@ void braid_lane_send_init(struct braid_lane *lane)
 {
 	INIT_LIST_HEAD(&lane->queue);
 	INIT_LIST_HEAD(&lane->sending);
+	INIT_LIST_HEAD(&lane->lent);
 	INIT_WORK(&lane->send_work, send_work);
 }

@@ -120,6 +120,13 @@ static const struct nla_policy forget_policy[] = {
 	[BRAID_A_VOLUME_NODE] = POLICY_NODE,
 };
 
+static const struct nla_policy set_policy[] = {
+	[BRAID_A_VOLUME_ID] = POLICY_ID,
+	[BRAID_A_VOLUME_NAME] = POLICY_NAME,
+	[BRAID_A_VOLUME_TIMEOUT_MS] = POLICY_TIMEOUT,
+	[BRAID_A_VOLUME_PAYLOAD] = NLA_POLICY_MAX(NLA_U8, BRAID_PAYLOAD_MAX),
+};
+
 /* Commands without attributes: maxattr 0 would mean "not checked". */
 static const struct nla_policy empty_policy[] = {
 	[1] = { .type = NLA_REJECT },
@@ -494,6 +501,24 @@ static int volume_forget(struct sk_buff *skb, struct genl_info *info)
 	return error;
 }
 
+static int volume_set(struct sk_buff *skb, struct genl_info *info)
+{
+	struct braid_request request;
+	bool trusts;
+	int error;
+
+	error = braid_request_wants(info, BRAID_A_VOLUME_PAYLOAD) ?:
+		braid_request_begin(info, &request, BRAID_NEEDS_VOLUME | BRAID_NEEDS_COMMAND_LOCK);
+	if (error)
+		return error;
+	trusts = nla_get_u8(info->attrs[BRAID_A_VOLUME_PAYLOAD]) == BRAID_PAYLOAD_TRUST;
+	error = braid_refuse(info, braid_volume_set_trust(request.volume, trusts, command_timeout_ms(info)), 0);
+	if (!error)
+		braid_notify_volume(request.volume);
+	braid_request_end(&request);
+	return error;
+}
+
 /* ---- family ---- */
 
 #define COMMAND(number, policy_table)			\
@@ -518,6 +543,7 @@ static const struct genl_ops operations[] = {
 	{ COMMAND(BRAID_CMD_VOLUME_DEMOTE, demote_policy), .doit = volume_demote },
 	{ COMMAND(BRAID_CMD_VOLUME_RESOLVE, resolve_policy), .doit = volume_resolve },
 	{ COMMAND(BRAID_CMD_VOLUME_FORGET, forget_policy), .doit = volume_forget },
+	{ COMMAND(BRAID_CMD_VOLUME_SET, set_policy), .doit = volume_set },
 	{ COMMAND(BRAID_CMD_VOLUME_GET, volume_policy), .doit = braid_volume_get_command, .dumpit = braid_volume_dump },
 	{ COMMAND(BRAID_CMD_KNOWN_GET, empty_policy), .dumpit = braid_known_dump },
 	{ COMMAND(BRAID_CMD_CHAIN_GET, volume_policy), .doit = braid_chain_get },

@@ -74,6 +74,7 @@ struct braid_volume_status {
 	enum volume_disk disk;
 	bool online;
 	u32 super_flags;		/* enum ondisk_super_flags */
+	bool trusts;			/* [W2] */
 	u64 split_id, split_ancestor_id, split_ancestor_number;
 	u8 split_peer;
 	bool has_generation;

@@ -107,6 +107,7 @@ static void copy_super(struct braid_volume_status *status, const struct ondisk_s
 	status->block_bytes = VOLUME_SECTOR_BYTES << super->block_shift;
 	status->replica_id = super->replica_id;
 	status->super_flags = super->flags;
+	status->trusts = super->compat & ONDISK_COMPAT_TRUST;
 	status->split_id = super->split_id;
 	status->split_ancestor_id = super->split_ancestor_id;
 	status->split_ancestor_number = super->split_ancestor_number;
@@ -344,6 +345,8 @@ static int put_volume_disk(struct sk_buff *skb, const struct braid_volume_status
 	    nla_put_u64_64bit(skb, BRAID_A_VOLUME_REPLICA_ID, status->replica_id, BRAID_A_VOLUME_PAD) ||
 	    nla_put_u8(skb, BRAID_A_VOLUME_DISK, status->disk) ||
 	    nla_put_string(skb, BRAID_A_VOLUME_DISK_NAME, braid_disk_name(status->disk)) ||
+	    nla_put_u8(skb, BRAID_A_VOLUME_PAYLOAD, status->trusts ? BRAID_PAYLOAD_TRUST : BRAID_PAYLOAD_COPY) ||
+	    nla_put_string(skb, BRAID_A_VOLUME_PAYLOAD_NAME, status->trusts ? "trust" : "copy") ||
 	    nla_put_u32(skb, BRAID_A_VOLUME_OPENERS, status->openers) ||
 	    nla_put_u32(skb, BRAID_A_VOLUME_WRITERS, status->writers))
 		return -EMSGSIZE;

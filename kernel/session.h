@@ -39,6 +39,7 @@ struct braid_frame {
 	u32 prefix_offset_bytes;
 	struct page *prefix_page;	/* lane_send.c: a copy of what follows here from encoded_header[] on, reference held; or NULL */
 	u64 volume_id;		/* whose frame it is; 0: WIRE_ACKS, or the session's own */
+	u32 end_sequence;	/* lane_send.c: of TCP, behind its last byte */
 	u8 origin;			/* frame.c: where its memory belongs */
 	u8 encoded_header[WIRE_HEADER_BYTES];	/* when it is sent; fixed[] follows without a gap */
 	u8 fixed[];
@@ -51,6 +52,7 @@ struct braid_frame {
 struct braid_frame *braid_frame_alloc(u8 type, u16 flags, u64 request_id, const union wire_body *body,
 				      struct braid_buffer *payload, u32 payload_offset_bytes, u32 payload_bytes,
 				      gfp_t gfp);
+/* Not under a lock: the payload may be that of a bio that ends with it. */
 void braid_frame_free(struct braid_frame *frame);
 
 /* Does a body of @type start with the id of a volume? */

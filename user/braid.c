@@ -25,11 +25,11 @@ static const struct verb verbs[] = {
 	{ "node stop", "", "end all sessions; refused while volumes are up", NULL, cmd_node_stop },
 	{ "connect", "NODE", "allow sessions with a node again", NULL, cmd_connect },
 	{ "disconnect", "NODE", "end the session with a node, until connect", NULL, cmd_disconnect },
-	{ "create", "NAME DISK [--meta DISK] [--size BYTES] [--zero|--blank]", "make a new volume on a disk",
+	{ "create", "NAME DISK [--meta DISK] [--size BYTES] [--zero|--blank] [--payload copy|trust]", "make a new volume on a disk",
 	  "Without --meta the volume is new and empty: metadata goes to the start of the disk. With --meta the data disk's\n"
 	  "content becomes the volume's. A disk with known content is refused unless named again with --force-overwrite.",
 	  cmd_create },
-	{ "replicate", "NAME DISK [--meta DISK] [--zero|--blank]", "make a replica here of a volume of another node",
+	{ "replicate", "NAME DISK [--meta DISK] [--zero|--blank] [--payload copy|trust]", "make a replica here of a volume of another node",
 	  "The volume must be up on a connected node. The disk's content is replaced; the initial sync starts by itself.\n"
 	  "A disk with known content is refused unless named again with --force-overwrite.",
 	  cmd_replicate },
@@ -44,6 +44,10 @@ static const struct verb verbs[] = {
 	  "save from it what is needed before.", cmd_resolve },
 	{ "forget", "NAME NODE --id VOLUME-ID", "a replica is gone for good",
 	  "Nothing is recorded for it any longer. Should it come back, it has to be made anew with replicate.", cmd_forget },
+	{ "set", "NAME payload=copy|trust", "change this node's replica of a volume",
+	  "payload=trust: writes are not copied before they are sent. Only for users that leave their memory alone until a write\n"
+	  "is complete, as filesystems do from their next mount on: else replicas differ silently. Not while the device is open.\n"
+	  "It counts while this node is primary.", cmd_set },
 	{ "delete", "NAME --id VOLUME-ID", "give up this node's replica of a volume that is down",
 	  "Only the metadata's signature is wiped, the data stays as it is on the disk.", cmd_delete },
 	{ "status", "[NAME] [--json]", "volumes, replicas, resync", NULL, cmd_status },

@@ -253,6 +253,15 @@ bool cmd_id(const struct verb *verb, const char *text, u64 *id, int *status)
 	return false;
 }
 
+bool cmd_payload(const struct verb *verb, const char *text, bool *trusts, int *status)
+{
+	*trusts = !strcmp(text, "trust");
+	if (*trusts || !strcmp(text, "copy"))
+		return true;
+	*status = fail_usage(textf("braid %s", verb->name), textf("'%s' is neither 'copy' nor 'trust'", text));
+	return false;
+}
+
 bool cmd_random(void *bytes, size_t length_bytes)
 {
 	u8 *at = bytes;

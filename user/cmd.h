@@ -54,6 +54,8 @@ int cmd_volume(struct cmd *cmd, const char *name, struct volume_status *volume);
 bool cmd_timeout(const struct verb *verb, const char *text, u32 *timeout_ms, int *status);
 /* --id; the same. */
 bool cmd_id(const struct verb *verb, const char *text, u64 *id, int *status);
+/* copy or trust. */
+bool cmd_payload(const struct verb *verb, const char *text, bool *trusts, int *status);
 u64 cmd_random_id(void);	/* never 0 */
 bool cmd_random(void *bytes, size_t length_bytes);
 u64 cmd_now_ns(void);		/* CLOCK_MONOTONIC */
@@ -82,6 +84,7 @@ int cmd_promote(const struct verb *verb, int argc, char **argv);
 int cmd_demote(const struct verb *verb, int argc, char **argv);
 int cmd_resolve(const struct verb *verb, int argc, char **argv);
 int cmd_forget(const struct verb *verb, int argc, char **argv);
+int cmd_set(const struct verb *verb, int argc, char **argv);
 int cmd_wait(const struct verb *verb, int argc, char **argv);
 int cmd_events(const struct verb *verb, int argc, char **argv);
 int cmd_status(const struct verb *verb, int argc, char **argv);

@@ -25,6 +25,8 @@ struct plan {
 	u64 wanted_bytes;	/* 0: the whole disk */
 	u32 actlog_parts;	/* 0: default */
 	u32 block_bytes;	/* 0: those of the data disk */
+	const char *payload;	/* as given; NULL: copy */
+	bool trusts;		/* the same */
 	struct disk data, meta;	/* meta is data when internal */
 	struct ondisk_super super;
 };
@@ -153,6 +155,7 @@ static bool fill_super(const struct cmd *cmd, struct plan *plan, u64 volume_id)
 	memcpy(super->cluster_id, cmd->state.cluster_id, UUID_BYTES);
 	memcpy(super->name, plan->name, strlen(plan->name));
 	super->flags |= plan->meta_path ? ONDISK_SEPARATE : 0;
+	super->compat = plan->trusts ? ONDISK_COMPAT_TRUST : 0;
 	super->replicas = NODE_BIT(cmd->state.node);
 	super->node_id = cmd->state.node;
 	memset(super->slot_node, NODE_NONE, sizeof(super->slot_node));
@@ -259,6 +262,8 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 		{ .name = "zero", .help = "make the data area zeroes first: replicas made so are in sync at once", .flag = &plan.zero },
 		{ .name = "blank", .help = "the data area reads as zeroes already (a fresh thin volume); samples are read",
 		  .flag = &plan.blank },
+		{ .name = "payload", .value = "copy|trust", .help = "of writes: copied first (default), or their own pages",
+		  .string = &plan.payload },
 		{ 0 },
 	};
 	struct generation first = { .number = 1, .writer = NODE_NONE };
@@ -273,7 +278,8 @@ int cmd_create(const struct verb *verb, int argc, char **argv)
 	plan.name = operands.word[0];
 	plan.disk_path = operands.word[1];
 	plan.keeps_content = plan.meta_path != NULL && !plan.zero;
-	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status))
+	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status) ||
+	    (plan.payload && !cmd_payload(verb, plan.payload, &plan.trusts, &status)))
 		return status;
 	if (size && (!text_parse_size(size, &plan.wanted_bytes) || !plan.wanted_bytes ||
 		     plan.wanted_bytes % VOLUME_BLOCK_BYTES || plan.wanted_bytes > VOLUME_BYTES_MAX))
@@ -352,6 +358,8 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 		{ .name = "zero", .help = "make the data area zeroes first: replicas made so are in sync at once", .flag = &plan.zero },
 		{ .name = "blank", .help = "the data area reads as zeroes already (a fresh thin volume); samples are read",
 		  .flag = &plan.blank },
+		{ .name = "payload", .value = "copy|trust", .help = "of writes: copied first (default), or their own pages",
+		  .string = &plan.payload },
 		{ 0 },
 	};
 	struct known_volume known = { 0 };
@@ -365,7 +373,8 @@ int cmd_replicate(const struct verb *verb, int argc, char **argv)
 		return status;
 	plan.name = operands.word[0];
 	plan.disk_path = operands.word[1];
-	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status))
+	if (!valid_volume_name(verb, plan.name, &status) || !valid_zeroes(&plan, &status) ||
+	    (plan.payload && !cmd_payload(verb, plan.payload, &plan.trusts, &status)))
 		return status;
 	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START, textf("cannot replicate %s", plan.name));
 	if (status == STATUS_OK)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * up, down, delete: volumes come and go on this node.
+ * up, down, delete, set: volumes come and go on this node, and what they do there.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -155,6 +155,29 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 		status = cmd_save(cmd);
 	}
 out:
+	cmd_close(cmd);
+	return status;
+}
+
+int cmd_set(const struct verb *verb, int argc, char **argv)
+{
+	static const char key[] = "payload=";
+	struct ipc_volume_request request = { .verb = IPC_VOLUME_SET, .node = NODE_NONE };
+	const struct option_spec specs[] = { { 0 } };
+	struct operands operands;
+	struct cmd *cmd;
+	int status;
+
+	if (!args_parse(verb, argc, argv, specs, 2, 2, &operands, &status))
+		return status;
+	if (strncmp(operands.word[1], key, strlen(key)))
+		return fail_usage("braid set", textf("'%s' is not payload=copy or payload=trust", operands.word[1]));
+	if (!cmd_payload(verb, operands.word[1] + strlen(key), &request.trusts, &status))
+		return status;
+	request.name = operands.word[0];
+	status = cmd_open(&cmd, CMD_STATE | CMD_KERNEL, textf("cannot change %s", request.name));
+	if (status == STATUS_OK && !ipc_volume_do(cmd->ipc, &request, &cmd->error))
+		status = cmd_fail(cmd, cmd_volume_object(cmd, request.name), NULL);
 	cmd_close(cmd);
 	return status;
 }

@@ -314,6 +314,7 @@ bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *wanted, str
 		[IPC_VOLUME_DEMOTE] = BRAID_CMD_VOLUME_DEMOTE,
 		[IPC_VOLUME_RESOLVE] = BRAID_CMD_VOLUME_RESOLVE,
 		[IPC_VOLUME_FORGET] = BRAID_CMD_VOLUME_FORGET,
+		[IPC_VOLUME_SET] = BRAID_CMD_VOLUME_SET,
 	};
 	struct nlmsghdr *message = request(ipc, commands[wanted->verb]);
 
@@ -331,6 +332,8 @@ bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *wanted, str
 		mnl_attr_put_u64(message, BRAID_A_VOLUME_SPLIT_ID, wanted->split_id);
 	if (wanted->node != NODE_NONE)
 		mnl_attr_put_u8(message, BRAID_A_VOLUME_NODE, wanted->node);
+	if (wanted->verb == IPC_VOLUME_SET)
+		mnl_attr_put_u8(message, BRAID_A_VOLUME_PAYLOAD, wanted->trusts ? BRAID_PAYLOAD_TRUST : BRAID_PAYLOAD_COPY);
 	return talk(ipc, message, NULL, NULL, NULL, error);
 }
 

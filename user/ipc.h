@@ -46,6 +46,7 @@ enum ipc_volume_verb {
 	IPC_VOLUME_DEMOTE,
 	IPC_VOLUME_RESOLVE,
 	IPC_VOLUME_FORGET,
+	IPC_VOLUME_SET,
 };
 
 struct ipc_volume_request {
@@ -57,6 +58,7 @@ struct ipc_volume_request {
 	u32 peer_down;		/* mask */
 	u64 split_id;		/* 0: none */
 	u8 node;		/* NODE_NONE: none */
+	bool trusts;		/* SET: what becomes of payloads */
 };
 
 bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *request, struct ipc_error *error);

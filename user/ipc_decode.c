@@ -382,6 +382,7 @@ static bool decode_volume_value(const struct nlattr *attribute, struct volume_st
 	case BRAID_A_VOLUME_PROMOTE_NODES: volume->promote_nodes = (u32)value; break;
 	case BRAID_A_VOLUME_OPENERS: volume->openers = (u32)value; break;
 	case BRAID_A_VOLUME_WRITERS: volume->writers = (u32)value; break;
+	case BRAID_A_VOLUME_PAYLOAD: volume->trusts = value == BRAID_PAYLOAD_TRUST; break;
 	default: return false;
 	}
 	return true;

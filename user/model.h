@@ -60,6 +60,7 @@ struct volume_status {
 	char disk[MODEL_WORD_MAX], writes[MODEL_WORD_MAX], reads[MODEL_WORD_MAX], promote_code[MODEL_WORD_MAX];
 	u32 promote_nodes;
 	bool online, syncing, yield, up_to_date, healthy, io_waits, quiet, command;
+	bool trusts;		/* submitters: their pages are not copied */
 	bool split;
 	u64 split_id, split_ancestor_id, split_ancestor_number;
 	u8 split_peer;

@@ -225,7 +225,7 @@ static void print_volume(const struct state *state, const struct volume_status *
 		printf("  primary on %s", name_of(state, volume->primary));
 	if (volume->io_waits)
 		printf("  I/O WAITS");
-	printf("\n  id %016llx\n", (unsigned long long)volume->id);
+	printf("\n  id %016llx%s\n", (unsigned long long)volume->id, volume->trusts ? "  payload trust" : "");
 	if (volume->split)
 		printf("  split %016llx with %s since generation %llu\n", (unsigned long long)volume->split_id,
 		       name_of(state, volume->split_peer), (unsigned long long)volume->split_ancestor_number);
@@ -323,6 +323,7 @@ static void json_volume(struct json *json, const struct state *state, const stru
 	json_id(json, "replica_id", volume->replica_id);
 	json_number(json, "granule_bytes", volume->granule_bytes);
 	json_number(json, "block_bytes", volume->block_bytes);
+	json_string(json, "payload", volume->trusts ? "trust" : "copy");
 	json_nodes(json, "replicas", state, volume->replicas);
 	json_nodes(json, "streaming", state, volume->streaming);
 	json_bool(json, "io_waits", volume->io_waits);

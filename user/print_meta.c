@@ -77,6 +77,7 @@ static void human(const struct disk *disk, const struct meta_view *view)
 	       (unsigned long long)super->meta_bytes, (unsigned long long)super->data_offset_bytes, super->granule_bytes,
 	       super->actlog_parts, VOLUME_SECTOR_BYTES << super->block_shift);
 	printf("  flags         %s\n", flag_names(super->flags));
+	printf("  payload       %s\n", super->compat & ONDISK_COMPAT_TRUST ? "trust" : "copy");
 	printf("  replicas      %s\n", text_nodes(super->replicas, no_name, NULL));
 	if (super->flags & ONDISK_SPLIT)
 		printf("  split         %016llx with #%u since generation %llu\n", (unsigned long long)super->split_id,
@@ -151,6 +152,7 @@ static void json_super(struct json *json, const struct ondisk_super *super)
 	json_bool(json, "separate", super->flags & ONDISK_SEPARATE);
 	json_bool(json, "attached", super->flags & ONDISK_ATTACHED);
 	json_bool(json, "blank", super->flags & ONDISK_BLANK);
+	json_string(json, "payload", super->compat & ONDISK_COMPAT_TRUST ? "trust" : "copy");
 	json_mask(json, "replicas", super->replicas);
 	json_mask(json, "reconcile", super->reconcile);
 	json_mask(json, "replaced", super->replaced);

@@ -41,8 +41,11 @@ enum ondisk_kind {
 
 enum { ONDISK_VERSION = 1 };
 
+/* Compat: the replica's submitters are trusted [W2]. Who does not know it copies, which is always right. */
+#define ONDISK_COMPAT_TRUST (1ull << 0)
+
 /* Feature bits known to this version. */
-#define ONDISK_COMPAT_KNOWN 0ull
+#define ONDISK_COMPAT_KNOWN ONDISK_COMPAT_TRUST
 #define ONDISK_RO_COMPAT_KNOWN 0ull
 #define ONDISK_INCOMPAT_KNOWN 0ull
 

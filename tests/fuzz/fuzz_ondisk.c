@@ -31,7 +31,7 @@ static void try_super(u32 copy)
 		return;
 	CHECK(ondisk_super_valid(&super));
 	ondisk_super_encode(&super, copy, again);
-	if (!super.compat && !super.ro_compat)
+	if (!(super.compat & ~ONDISK_COMPAT_KNOWN) && !super.ro_compat)
 		CHECK(memcmp(again, block[copy], META_BLOCK_BYTES) == 0);
 	CHECK(ondisk_super_decode(again, copy, &other) == ONDISK_OK);
 }

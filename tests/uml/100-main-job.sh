@@ -33,8 +33,9 @@ wait
 in_sync 1 2
 verified 1 /tmp/list
 
-step "roles swapped"
+step "roles swapped; the new primary copies no payloads"
 in_node 1 braid demote web
+in_node 2 braid set web payload=trust
 promote 2
 verified 2 /tmp/list
 stamped 2 2 /tmp/list

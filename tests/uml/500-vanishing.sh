@@ -12,6 +12,7 @@ three_nodes 48 1ms
 volume_up 1 2 3
 in_sync 1 2 3
 ! rmmod braid 2>/dev/null || fail "unloaded under live volumes"
+in_node 1 braid set web payload=trust	# bios wait for sockets that vanish [W2]
 promote 1
 stamped 1 2 /tmp/list
 
@@ -60,7 +61,8 @@ ip netns del n1
 for n in 2 3; do
 	until_status $n 20 '[.peers[] | select(.node == "n1")][0].connected == false'
 done
-in_node 2 braid promote web --peer-down n1
+takes_over() { in_node 2 braid promote web --peer-down n1 2>/dev/null; }
+wait_until 10 takes_over	# the survivors compare with each other first
 verified 2 /tmp/list
 in_node 2 braid demote web
 ip netns del n2

@@ -312,8 +312,11 @@ static void test_features(void **state)
 	block[424] = 1;
 	reseal(block);
 	assert_int_equal(ondisk_super_decode(block, 1, &found), ONDISK_BAD_FIELD);
-	/* Under an unknown compat feature the reserved space may be in use. */
-	core_put_le64(block + 64, 1);
+	/* Under an unknown compat feature the reserved space may be in use; one that is known claims none of it. */
+	core_put_le64(block + 64, ONDISK_COMPAT_TRUST);
+	reseal(block);
+	assert_int_equal(ondisk_super_decode(block, 1, &found), ONDISK_BAD_FIELD);
+	core_put_le64(block + 64, 1ull << 63);
 	reseal(block);
 	assert_int_equal(ondisk_super_decode(block, 1, &found), ONDISK_OK);
 }

@@ -24,7 +24,7 @@ _braid()
 
 	COMPREPLY=()
 	if [ "$COMP_CWORD" -eq 1 ]; then
-		words="node connect disconnect create replicate up down promote demote resolve forget delete status why wait
+		words="node connect disconnect create replicate up down promote demote resolve forget set delete status why wait
 			events options meta version help"
 		mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 		return
@@ -48,6 +48,7 @@ _braid()
 	--peer-down | --keep) words=$(_braid_nodes) ;;
 	--block-size) words="512 4096" ;;
 	--for) words="in-sync connected primary secondary up-to-date healthy split refused target source" ;;
+	--payload) words="copy trust" ;;
 	--id | --split | --size | --timeout | --count) return ;;
 	*)
 		case $current in
@@ -59,6 +60,8 @@ _braid()
 				[ "$COMP_CWORD" -eq "$at" ] && words=$(_braid_volumes) ;;
 			forget)
 				if [ "$COMP_CWORD" -eq 2 ]; then words=$(_braid_volumes); else words=$(_braid_nodes); fi ;;
+			set)
+				if [ "$COMP_CWORD" -eq 2 ]; then words=$(_braid_volumes); else words="payload=copy payload=trust"; fi ;;
 			create | replicate) [ "$COMP_CWORD" -gt 2 ] && files=yes ;;
 			"options set") words="timeout= data-lanes=" ;;
 			meta*) files=yes ;;

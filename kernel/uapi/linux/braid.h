@@ -52,6 +52,8 @@
  *                    (VOLUME_PROPOSAL_WAITING). VOLUME_TIMEOUT_MS.
  *   VOLUME_RESOLVE   ends a split: R VOLUME_ID, VOLUME_SPLIT_ID, VOLUME_NODE (whose changes stay). VOLUME_TIMEOUT_MS.
  *   VOLUME_FORGET    R VOLUME_ID, VOLUME_NODE (its replica is gone for good). VOLUME_TIMEOUT_MS.
+ *   VOLUME_SET       R VOLUME_PAYLOAD, of this replica. Refused (in-use) with BRAID_PAYLOAD_TRUST while the device is open.
+ *                    VOLUME_TIMEOUT_MS.
  *   VOLUME_GET       do (VOLUME_ID or VOLUME_NAME) or dump, ordered by id (a dump looks at no attribute). Reply: VOLUME_*.
  *   KNOWN_GET        dump: volumes that peers have told about and that have no replica here. Reply: KNOWN_*.
  *   CHAIN_GET        do: the generation records of a volume. Reply: VOLUME_ID, VOLUME_NAME, VOLUME_CHAIN_TRIMMED (flag),
@@ -113,6 +115,7 @@ enum braid_command {
 	BRAID_CMD_CHAIN_GET,
 	BRAID_CMD_PEER_EVENT,		/* from the module only */
 	BRAID_CMD_VOLUME_EVENT,		/* from the module only */
+	BRAID_CMD_VOLUME_SET,
 
 	__BRAID_CMD_LAST,
 	BRAID_CMD_MAX = __BRAID_CMD_LAST - 1
@@ -233,6 +236,8 @@ enum braid_volume_attribute {
 	BRAID_A_VOLUME_SEQUENCE,	/* u32, events */
 	BRAID_A_VOLUME_GONE,		/* flag, events */
 	BRAID_A_VOLUME_BLOCK_BYTES,	/* u32: logical block of the device, 512 or 4096 */
+	BRAID_A_VOLUME_PAYLOAD,		/* u8, enum braid_payload: SET, replies and events */
+	BRAID_A_VOLUME_PAYLOAD_NAME,	/* string, replies and events: copy trust */
 
 	__BRAID_A_VOLUME_LAST,
 	BRAID_A_VOLUME_MAX = __BRAID_A_VOLUME_LAST - 1
@@ -241,6 +246,12 @@ enum braid_volume_attribute {
 enum braid_role {
 	BRAID_ROLE_SECONDARY,
 	BRAID_ROLE_PRIMARY,
+};
+
+enum braid_payload {		/* what of a write is checksummed, sent and written */
+	BRAID_PAYLOAD_COPY,	/* a copy of it, made first */
+	BRAID_PAYLOAD_TRUST,	/* its own pages: who changes them before the write is complete makes replicas differ */
+	BRAID_PAYLOAD_MAX = BRAID_PAYLOAD_TRUST
 };
 
 enum braid_disk_state {
