@@ -7,7 +7,7 @@ import statistics
 
 from benchlib import rows
 
-COLUMNS = ("raw", "line_rate", "braid", "drbd84", "md_nvme", "nvme")
+COLUMNS = ("raw", "line_rate", "braid", "braid_trust", "drbd84", "md_nvme", "nvme")
 LATENCIES = ("p50_us", "p99_us", "mean_us", "fsync_p50_us", "fsync_p99_us")
 
 # What braid is to reach: row, what it is compared with, at least this ratio.

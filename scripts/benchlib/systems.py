@@ -20,6 +20,7 @@ class System:
 
     name = title = None
     mirrors = True          # has a peer whose loss it survives
+    by_default = True       # measured when no systems are named
     probe = "S=other"
 
     def __init__(self, site):
@@ -84,6 +85,7 @@ class Raw(System):
 
 class Braid(System):
     name, title = "braid", "braid"
+    create_options = ""
     probe = r"""
 S=other
 while read -r word rest; do
@@ -104,7 +106,7 @@ done </sys/kernel/debug/braid/*-bench"""
             wait_until(node, 20, "a session", "braid node show --json %s | grep -q '\"state\": \"open\"'" % STATE)
         # What comes sparse was never written; nobody could wait for 1 TiB to be compared.
         blank = "--blank " if sparse and self.site.emulated else ""
-        first.must("braid create bench %s %s%s" % (disks[0], blank, STATE))
+        first.must("braid create bench %s %s%s %s" % (disks[0], blank, self.create_options, STATE))
         second.must("braid replicate bench %s %s%s" % (disks[1], blank, STATE))
         limit_s = 60
         status, text = first.run("braid wait bench --for in-sync --timeout %d %s" % (limit_s, STATE), limit_s + 10)
@@ -155,6 +157,14 @@ def load_command(node):
 def braid_name(node):
     """A machine's name as braid takes it: letters, digits, dashes."""
     return re.sub(r"[^A-Za-z0-9-]", "-", node.name)[:31]
+
+
+class BraidTrust(Braid):
+    """Payloads are not copied: what the one copy costs."""
+
+    name, title = "braid_trust", "braid, payload=trust"
+    by_default = False
+    create_options = "--payload trust"
 
 
 class Drbd84(System):
@@ -314,4 +324,4 @@ exit 1""" % {"md": MD, "remote": self.remote})
         self.primary.must("mdadm %s --re-add --write-mostly %s" % (MD, self.remote))
 
 
-SYSTEMS = (Raw, Braid, Drbd84, MdNvme, Nvme)
+SYSTEMS = (Raw, Braid, BraidTrust, Drbd84, MdNvme, Nvme)
