@@ -87,6 +87,12 @@ table alpha <<'END'
 2 usage size | braid create web /dev/vdb --size 1000
 2 usage size | braid create web /dev/vdb --size 0
 2 usage value | braid create web /dev/vdb --meta
+2 usage copy | braid create web /dev/vdb --payload maybe
+2 usage missing | braid set web
+2 usage payload | braid set web payload
+2 usage payload | braid set web size=1M
+2 usage copy | braid set web payload=
+3 no-such-volume web | braid set web payload=trust
 3 no-such-disk /dev/nothing | braid create web /dev/nothing
 1 not-a-block-device /dev/null | braid create web /dev/null
 1 not-a-block-device | touch /tmp/file && braid create web /tmp/file
