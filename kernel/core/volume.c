@@ -812,6 +812,7 @@ void volume_step(struct volume *volume, const struct volume_event *event, struct
 	settle(&step);
 	limit_log(volume);
 	volume->reads_here = volume_reads_are_local(volume);
+	volume->record_fits = volume_required_members(volume) && volume_generation_fits(volume);
 }
 
 /* ---- start ---- */

@@ -263,6 +263,7 @@ struct volume {
 	} unyielding;
 	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */
 	bool reads_here;	/* every read may go to the local disk, unasked: as the last step left it; readable without the lock [W7] */
+	bool record_fits;	/* the newest record is the one that writes need [G2]: as the last step left it */
 	u32 in_flight;		/* writes, discards, flushes admitted and not ended */
 	u64 resync_clears;	/* granules cleared by proof since attach, for status */
 	bool io_waits;		/* I/O waits at the gate for a generation */

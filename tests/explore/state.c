@@ -425,6 +425,7 @@ static void volume(struct codec *c, u8 node)
 	FIELD(c, v->streaming);
 	FIELD(c, v->in_flight);
 	FIELD(c, v->io_waits);
+	FIELD(c, v->record_fits);
 	FIELD(c, v->lacking);
 	activity_log(c, &v->log);
 	saves(c, n);

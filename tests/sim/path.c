@@ -302,12 +302,26 @@ static void take_off(struct world *world, u8 node, struct request *r)
 		finish(world, node, r);
 }
 
+/* What the last step left must be what a question would answer [G2]. */
+static void gate_is_right(struct world *world, u8 node)
+{
+	struct volume *v = &world->node[node].volume;
+	enum volume_gate gate = volume_gate_write(v);
+	bool fits = v->record_fits;
+
+	v->record_fits = false;
+	if (volume_gate_write(v) != gate)
+		world_violation(world, "G2", "%u: record_fits is out of date", node);
+	v->record_fits = fits;
+}
+
 static bool try_change(struct world *world, u8 node, struct request *r)
 {
 	struct node *n = &world->node[node];
 	struct volume *v = &n->volume;
 	enum volume_gate gate = r->internal || MUTANT(gate_ignored) ? VOLUME_GATE_OPEN : volume_gate_write(v);
 
+	gate_is_right(world, node);
 	if (gate == VOLUME_GATE_FAIL || v->role != VOLUME_PRIMARY) {
 		request_fails(world, node, r);
 		return true;

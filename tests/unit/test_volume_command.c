@@ -89,6 +89,7 @@ static void test_a_writer_vouches_for_its_members_G4(void **state)
 	(void)state;
 	bed_writing();
 	volume->super.replaced = NODE_BIT(HIGH) | NODE_BIT(THIRD);
+	post_node(VOLUME_EVENT_FACTS, NODE_NONE);		/* a step notices */
 	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_WAIT);
 	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
 	assert_int_equal(lineage_tail(&volume->super.chain)->members, EVERYBODY);
