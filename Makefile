@@ -110,6 +110,7 @@ check-build: command
 check-core:
 	scripts/check-core
 	scripts/check-tables
+	scripts/check-netlink-spec
 
 check-unit:
 	+$(MAKE) -C tests/unit BUILD=$(BUILD) check
