@@ -80,10 +80,15 @@ done
 expect "$before" "$(reconnects)" "reconnects while clocks jumped"
 in_sync web 10 alpha beta
 
+awake()
+{
+	kernel_log "$1" | grep 'PM: suspend exit'
+}
+
 # As if for a suspend to idle, but awake again after 5 seconds by itself. The lab's way into the guest does not survive that.
 step "beta sleeps"
 run_bg beta 'echo devices >/sys/power/pm_test && echo freeze >/sys/power/state'
-wait_vol alpha web 30 '.peers[0].connected == false'
+wait_for 30 "beta is awake again" awake beta
 more_passes
 wait_vol alpha web 60 '.healthy and .peers[0].state == "in-sync"'
 more_passes
