@@ -6,7 +6,7 @@
 # Guests: 2
 # Disks: durable 48M,16M
 # Cpus: 2
-# Deadline: 300
+# Deadline: 600
 
 . "$(dirname "$0")/cluster.sh"
 
