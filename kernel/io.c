@@ -175,7 +175,7 @@ static void request_ended(struct braid_request *request)
 	braid_regions_put(volume, &request->regions, true);
 	if (request->log_waited && request->here_ns)
 		gather_ended(&volume->gather, request->here_ns, request->peers_ns);
-	if (volume->core.log.nr_adding && volume->core.log.nr_adding == volume->core.log.nr_busy)
+	if (volume->core.log.nr_adding && gather_complete(&volume->gather, &volume->core.log))
 		braid_meta_kick_commit(volume);	/* nobody else is under way for whom it was put off */
 	if (request->flushing && ok)
 		actlog_flush_end(&volume->core.log, request->flush_epoch);

@@ -95,7 +95,7 @@ static void log_encode(struct braid_volume *volume, u32 parts)
 	u32 part, nr = 0, *regions;
 	u8 *block;
 
-	gather_began(&volume->gather);
+	gather_began(&volume->gather, &volume->core.log);
 	meta->log_mark_id = mark_id;
 	for (part = 0; part < volume->core.log.nr_parts; part++) {
 		struct ondisk_header header;

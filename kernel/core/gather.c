@@ -12,16 +12,22 @@ void gather_came(struct gather *gather, u64 now_ns)
 		gather->since_ns = now_ns;
 }
 
-void gather_began(struct gather *gather)
+void gather_began(struct gather *gather, const struct actlog *log)
 {
 	gather->since_ns = 0;
+	gather->nr_before = log->nr_committing;
+}
+
+bool gather_complete(const struct gather *gather, const struct actlog *log)
+{
+	return log->nr_adding >= log->nr_busy && log->nr_adding >= gather->nr_before - gather->nr_before / 4;
 }
 
 u64 gather_wait(const struct gather *gather, const struct actlog *log, u64 now_ns)
 {
 	u64 waited_ns = now_ns - gather->since_ns;
 
-	if (!gather->since_ns || log->forced || log->nr_adding >= log->nr_busy || waited_ns >= gather->slack_ns)
+	if (!gather->since_ns || log->forced || gather_complete(gather, log) || waited_ns >= gather->slack_ns)
 		return 0;
 	return gather->slack_ns - waited_ns;
 }

@@ -8,8 +8,9 @@
  * are the last ones, and shrinks when this node is, so that on average both end together. The first write of a transaction
  * waits for all of it, the last one hardly at all.
  *
- * Nothing is waited for when every region in use waits: nothing is under way then that could end and bring another write. That is
- * how one write at a time is, and a volume without peers.
+ * Nothing is waited for when every region in use waits, and about as many as in the transaction before: nothing is under way then
+ * that could end and bring another write. That is how one write at a time is. With fewer than before, ends were reported just now, and
+ * those who wrote are about to write again.
  *
  * Data plane: call under the volume's lock. Times are of one monotonic clock.
  */
@@ -23,12 +24,15 @@ enum { GATHER_NS_MAX = 10000000 };	/* a peer that is slow for once is not taken 
 struct gather {
 	u64 since_ns;	/* the first of those that wait came; 0: nobody waits */
 	u64 slack_ns;
+	u32 nr_before;	/* regions that the last transaction added */
 };
 
 /* A write waits for the next transaction, or the one that is under way. */
 void gather_came(struct gather *gather, u64 now_ns);
-/* One has begun. */
-void gather_began(struct gather *gather);
+/* One of @log has begun. */
+void gather_began(struct gather *gather, const struct actlog *log);
+/* Is everybody here who could come? */
+bool gather_complete(const struct gather *gather, const struct actlog *log);
 /* For how long is the next one of @log to be put off? 0: it may begin. */
 u64 gather_wait(const struct gather *gather, const struct actlog *log, u64 now_ns);
 /* A write that had waited ended: its local part at @here_ns, the last answer of a peer at @peers_ns; 0: it had none. */

@@ -36,13 +36,39 @@ static void test_waits_while_others_are_under_way(void **unused)
 	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), 0);
 	gather_came(&gather, 12 * MS);
 	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), 0);
-	gather_began(&gather);
+	actlog.nr_committing = 1;
+	gather_began(&gather, &actlog);
 	gather_came(&gather, 12 * MS);
 	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), MS);
 	state(4, 4);						/* nothing else is */
 	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), 0);
 	state(1, 4);
 	actlog.forced = true;					/* a mark is waited for [G2] */
+	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), 0);
+}
+
+/* Eight wrote, and all have ended: the first one of them that writes again is not alone for long. */
+static void test_as_many_as_before_are_expected(void **unused)
+{
+	u32 nr;
+
+	(void)unused;
+	gather = (struct gather){ .slack_ns = MS };
+	state(0, 8);
+	actlog.nr_committing = 8;
+	gather_began(&gather, &actlog);
+	gather_came(&gather, 10 * MS);
+	for (nr = 1; nr < 6; nr++) {
+		state(nr, nr);
+		assert_int_equal(gather_wait(&gather, &actlog, 10 * MS), MS);
+	}
+	state(6, 6);
+	assert_int_equal(gather_wait(&gather, &actlog, 10 * MS), 0);
+	state(1, 1);						/* the others do not come: once it waits for them */
+	assert_int_equal(gather_wait(&gather, &actlog, 11 * MS), 0);
+	actlog.nr_committing = 1;
+	gather_began(&gather, &actlog);
+	gather_came(&gather, 12 * MS);
 	assert_int_equal(gather_wait(&gather, &actlog, 12 * MS), 0);
 }
 
@@ -103,6 +129,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_waits_while_others_are_under_way),
+		cmocka_unit_test(test_as_many_as_before_are_expected),
 		cmocka_unit_test(test_without_peers_never),
 		cmocka_unit_test(test_slack_is_what_peers_take_longer),
 		cmocka_unit_test(test_this_node_is_the_last_one),
