@@ -5,6 +5,7 @@
 # Kernels: 6.12 6.1
 # Guests: 2
 # Disks: durable 48M,48M,16M
+# Long: yes
 # Deadline: 300
 #
 # KILLS (40): commands that are killed

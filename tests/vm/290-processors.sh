@@ -6,6 +6,7 @@
 # Guests: 2
 # Disks: durable 48M,16M
 # Cpus: 2
+# Long: yes
 # Deadline: 600
 
 . "$(dirname "$0")/cluster.sh"
