@@ -170,7 +170,7 @@ check-vm: command
 
 check-vm-all: command
 	+$(MAKE) modules KVER='$(supported)'
-	tests/vm/run -k all
+	tests/vm/run -k all --long
 
 demo: packages
 	+$(MAKE) command
