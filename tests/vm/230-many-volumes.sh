@@ -6,6 +6,7 @@
 # Guests: 2
 # Disks: durable 32M
 # Mem: 3072
+# Long: yes
 # Deadline: 2400
 
 . "$(dirname "$0")/cluster.sh"
