@@ -510,9 +510,13 @@ void volume_unyielded(struct step *step, bool ok)
 	if (ok)
 		volume->unyielding.token = 0;
 	volume->unyielding.to = NODE_NONE;
-	if (peer && peer->granted) {
-		peer->granted = ok;
-		answer_ask(step, peer, volume->unyielding.serial, ok ? VOLUME_OK : VOLUME_REFUSED_META);
+	if (peer && peer->up) {		/* a greeting may have ended the grant: it still waits for an answer (seed 12100000635297, 3 nodes) */
+		enum volume_refusal refusal = peer->granted ? VOLUME_OK : VOLUME_REFUSED_BUSY;
+
+		if (!ok)
+			refusal = VOLUME_REFUSED_META;
+		peer->granted = !refusal;
+		answer_ask(step, peer, volume->unyielding.serial, refusal);
 	}
 	step_emit(step, VOLUME_DO_GATE);
 }
