@@ -158,7 +158,8 @@ static bool is_writer(const struct volume *volume, const struct volume_peer *pee
 void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relation relation)
 {
 	struct volume *volume = step->volume;
-	bool resyncing = peer->relation == VOLUME_TARGET, was_in_sync = peer->relation == VOLUME_IN_SYNC;
+	/* One that joins still counts as our target there, and would wait for ever (seed 12100000619047, 5 nodes). */
+	bool resyncing = peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING, was_in_sync = peer->relation == VOLUME_IN_SYNC;
 	u32 bit = NODE_BIT(peer->node);
 
 	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
