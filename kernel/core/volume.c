@@ -159,7 +159,8 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 {
 	struct volume *volume = step->volume;
 	/* One that joins still counts as our target there, and would wait for ever (seed 12100000619047, 5 nodes). */
-	bool resyncing = peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING, was_in_sync = peer->relation == VOLUME_IN_SYNC;
+	bool resyncing = peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING;
+	bool was_in_sync = peer->relation == VOLUME_IN_SYNC;
 	u32 bit = NODE_BIT(peer->node);
 
 	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
@@ -597,6 +598,8 @@ static void disk_failed(struct step *step)
 		return;
 	core_trace(volume->super.volume_id, "local disk failed -> leaves the in-sync set");
 	volume->disk = VOLUME_DISK_FAILED;
+	if (volume->unyielding.token)
+		volume_unyielded(step, false);	/* whoever waits for it is told now */
 	volume->unyielding.token = 0;
 	volume_leave_for_disk(step, volume->role != VOLUME_PRIMARY);
 	if (volume->role == VOLUME_PRIMARY) {
