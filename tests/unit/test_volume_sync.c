@@ -140,6 +140,19 @@ static void test_dry_but_dirty_D2(void **state)
 	expect_relation(HIGH, VOLUME_IN_SYNC);
 }
 
+/* It goes on as this node's target, and is told by the end of the session that it is none (seed 12100000619047, 5 nodes). */
+static void test_let_go_while_joining_R5(void **state)
+{
+	(void)state;
+	bed_resyncing();
+	assert_int_equal(dirty_clear(&peer_of(HIGH)->map, 4096, 4096), 1);
+	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
+	post_saved(true);
+	expect_relation(HIGH, VOLUME_JOINING);
+	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
+	assert_non_null(wanted(VOLUME_DO_END_SESSION, HIGH));
+}
+
 /* The new member has the record, and may count itself in sync before its answer is here: no verdict from before parts them. */
 static void test_record_decides_while_joining_I9(void **state)
 {
@@ -439,6 +452,7 @@ int main(void)
 		cmocka_unit_test(test_new_replica_changes_its_source_R2),
 		cmocka_unit_test(test_start_under_an_old_plan),
 		cmocka_unit_test(test_dry_but_dirty_D2),
+		cmocka_unit_test(test_let_go_while_joining_R5),
 		cmocka_unit_test(test_record_decides_while_joining_I9),
 		cmocka_unit_test(test_resync_that_fails),
 		cmocka_unit_test(test_member_is_told_when_it_is_equal),
