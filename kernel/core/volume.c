@@ -227,7 +227,6 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 		volume->super.flags &= ~ONDISK_SPLIT;
 	}
 	volume->super.slot_replica[peer - volume->peer] = peer->facts->replica_id;
-	volume->super.flags &= ~ONDISK_YIELD;	/* what is acknowledged from here on, nobody has given up [G7] */
 	volume->fresh = false;
 	peer->judged_number = 0;	/* a VERDICT of greetings from before may still come: nobody waits for it any more */
 	peer->plan = VOLUME_PLAN_IN_SYNC;
@@ -238,7 +237,10 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 	if (peer->acks_missed)	/* what it missed was in the log, and compared: it holds it now */
 		step_emit(step, VOLUME_DO_RELEASE)->node = peer->node;
 	volume_greet_others(volume);
-	step_save(step, true);
+	if (volume->super.flags & ONDISK_YIELD)
+		volume_end_yield(step, true);	/* what is acknowledged from here on, nobody has given up [G7] */
+	else
+		step_save(step, true);
 	step_emit(step, VOLUME_DO_GATE);
 	step_changed(step);
 }

@@ -147,12 +147,13 @@ static void own_history(struct volume *volume, u64 random)
 }
 
 /* What a primary writes, here or on the node that is granted to be one, nobody has given up [G7]: not even should the power go now. */
-static void end_yield(struct step *step)
+u32 volume_end_yield(struct step *step, bool maps_first)
 {
 	struct volume *volume = step->volume;
 
 	volume->super.flags &= ~ONDISK_YIELD;
-	volume->unyielding.token = step_save(step, false);
+	volume->unyielding.token = step_save(step, maps_first);
+	return volume->unyielding.token;
 }
 
 static void become_primary(struct step *step)
@@ -181,7 +182,7 @@ static void become_primary(struct step *step)
 		step_save(step, true);
 	}
 	if (volume->super.flags & ONDISK_YIELD)
-		end_yield(step);
+		volume_end_yield(step, false);
 	volume->role = VOLUME_PRIMARY;
 	volume->primary = volume->node;
 	volume->lacking = 0;
@@ -309,8 +310,7 @@ static void keep_after_all(struct step *step)
 
 	core_trace(volume->super.volume_id, "this side of the split yields no more [G7]");
 	MARK(yield_withdrawn);
-	volume->super.flags &= ~ONDISK_YIELD;
-	volume->command.token = step_save(step, false);
+	volume->command.token = volume_end_yield(step, false);
 	volume_greet_all(volume);
 }
 
@@ -490,7 +490,7 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 	peer->granted = !refusal;
 	if (!refusal && takes_writes_of(peer) && (volume->super.flags & ONDISK_YIELD) && !MUTANT(granted_while_yielding)) {
 		MARK(yield_ends_with_grant);
-		end_yield(step);
+		volume_end_yield(step, false);
 		volume_greet_others(volume);	/* not to the asker: that would end its promotion */
 	}
 	if (!refusal && volume->unyielding.token && !MUTANT(granted_before_durable)) {

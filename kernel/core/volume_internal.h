@@ -102,6 +102,7 @@ bool volume_record_is_due(const struct volume *volume);
 void volume_command(struct step *step, const struct volume_event *event);
 void volume_command_frame(struct step *step, struct volume_peer *peer, const struct volume_event *event);
 void volume_command_saved(struct step *step, bool ok);
+u32 volume_end_yield(struct step *step, bool maps_first);	/* returns the token of its save: until then nobody is granted */
 void volume_unyielded(struct step *step, bool ok);	/* the save that took YIELD off the disk is over */
 void volume_command_peer_lost(struct step *step, u8 node);
 bool volume_demotion_waits(const struct volume *volume);	/* for a record */

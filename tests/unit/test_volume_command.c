@@ -716,6 +716,30 @@ static void test_a_grant_ends_the_yield_G7(void **state)
 	assert_true(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.ok);
 }
 
+/* What ends it is a replica that comes in sync, or the administrator: neither is enough for a primary before it is durable. */
+static void test_a_grant_waits_whatever_ended_the_yield_G7(void **state)
+{
+	(void)state;
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	meet(HIGH, &volume->super.chain, 0);
+	agree_all();
+	expect_relation(HIGH, VOLUME_IN_SYNC);
+	ask_yielding(HIGH, 1);
+	post_saved(true);
+	assert_true(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.ok);
+
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	post_resolve(volume->super.split_id, ME);
+	ask_yielding(HIGH, 1);
+	post_saved(true);
+	assert_true(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.ok);
+}
+
 /* The disk may still say that this side yields: nobody is primary of it then. */
 static void test_a_grant_waits_for_the_disk_G7(void **state)
 {
@@ -882,6 +906,7 @@ int main(void)
 		cmocka_unit_test(test_side_with_a_primary_does_not_yield_G7),
 		cmocka_unit_test(test_a_grant_ends_the_yield_G7),
 		cmocka_unit_test(test_a_grant_waits_for_the_disk_G7),
+		cmocka_unit_test(test_a_grant_waits_whatever_ended_the_yield_G7),
 		cmocka_unit_test(test_a_primary_that_yielded_waits_for_the_disk_G7),
 		cmocka_unit_test(test_forget_in_every_state_G8),
 		cmocka_unit_test(test_forget_frees_the_slot),
