@@ -20,16 +20,11 @@
  *                      24  0 u64 volume, 8 u64 value, 16 node
  *   RANGES   16 + 16 * nr  0 u64 volume, 8 node, 10 u16 nr, 16 { u64 start_bytes, u64 length_bytes }
  *   SYNC_ACCEPT 8 + chain  0 u64 volume, 8 chain
- *   WRITE, DISCARD, ZEROES, FLUSH, READ, READ_DATA
- *                      40  0 u64 volume, 8 u64 offset, 16 u32 length, 20 error, 24 u64 epoch, 32 u64 generation
- *   ACKS       4 + 9 * nr  0 u16 nr, 4 { u64 request, result }
- *   EVICT     24 + 4 * nr  0 u64 volume, 8 u64 epoch, 16 u16 nr, 24 { u32 region }
- *   DIGESTS    40 + 8 * n  0 u64 volume, 8 u64 offset, 16 u32 length, 24 u64 key[2], 40 digest of each piece
- *   DIFFERS, RESYNC_DATA
- *                      32  0 u64 volume, 8 u64 offset, 16 u32 length, 20 u32 pieces, 24 error
+ * Those of the data lanes: wire_data.c.
  */
 #include "codec.h"
 #include "volume.h"
+#include "wire_internal.h"
 
 enum {
 	PING_BYTES = 8,
@@ -43,47 +38,23 @@ enum {
 	RANGES_BYTES = 16,
 	RANGE_BYTES = 16,
 	ACCEPT_BYTES = 8,	/* without the chain */
-	IO_FIXED_BYTES = 40,
-	ACKS_BYTES = 4,
-	ACK_BYTES = 9,
-	EVICT_BYTES = 24,
-	REGION_BYTES = 4,
-	DIGESTS_BYTES = 40,
-	DIGEST_BYTES = 8,
-	RESYNC_BYTES = 32,
 
 	GREET_FLAGS_KNOWN = WIRE_GREET_PRIMARY | WIRE_GREET_DISK | WIRE_GREET_SYNCING | WIRE_GREET_DIRTY |
 			    WIRE_GREET_YIELD | WIRE_GREET_SPLIT | WIRE_GREET_IN_SYNC |
 			    WIRE_GREET_WITH_PRIMARY | WIRE_GREET_BLANK,
-	REGIONS_END = VOLUME_BYTES_MAX / ACTLOG_REGION_BYTES,
 };
 
 CORE_STATIC_ASSERT(GREET_BYTES + CODEC_CHAIN_BYTES_MAX <= WIRE_FIXED_BYTES_MAX, "GREET fits");
 CORE_STATIC_ASSERT(RANGES_BYTES + WIRE_RANGES_MAX * RANGE_BYTES <= WIRE_FIXED_BYTES_MAX, "RANGES fits");
-CORE_STATIC_ASSERT(ACKS_BYTES + WIRE_ACKS_MAX * ACK_BYTES <= WIRE_FIXED_BYTES_MAX, "ACKS fits");
-CORE_STATIC_ASSERT(EVICT_BYTES + WIRE_REGIONS_MAX * REGION_BYTES <= WIRE_FIXED_BYTES_MAX, "EVICT fits");
 CORE_STATIC_ASSERT((u32)WIRE_HELLO_BYTES <= (u32)WIRE_PREAUTH_BYTES_MAX, "HELLO fits before authentication");
-
-/* One frame during decoding of its body: @bytes of @length_bytes; @flags of the header. */
-struct input {
-	const u8 *bytes;
-	u32 length_bytes;
-	u8 type;
-	u16 flags;
-};
 
 struct codec {
 	struct wire_rule rule;
 	u16 flags;		/* that may be set */
 	u16 payload_after;	/* fixed bytes before payload; 0: the type has no payload */
 	u32 (*encode)(u8 type, const union wire_body *body, u8 *buffer);
-	enum wire_error (*decode)(const struct input *in, union wire_body *body);
+	enum wire_error (*decode)(const struct wire_input *in, union wire_body *body);
 };
-
-static enum wire_error field_error(bool valid)
-{
-	return valid ? WIRE_OK : WIRE_BAD_FIELD;
-}
 
 u32 wire_encode_hello(const struct wire_hello *hello, u8 *buffer)
 {
@@ -109,7 +80,7 @@ static u32 encode_hello(u8 type, const union wire_body *body, u8 *buffer)
 	return wire_encode_hello(&body->hello, buffer);
 }
 
-static enum wire_error decode_hello(const struct input *in, union wire_body *body)
+static enum wire_error decode_hello(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_hello *hello = &body->hello;
 	const u8 *b = in->bytes;
@@ -128,7 +99,7 @@ static enum wire_error decode_hello(const struct input *in, union wire_body *bod
 	memcpy(hello->nonce, b + 64, NONCE_BYTES);
 	if (in->type == WIRE_CHALLENGE && hello->version_min != hello->version_max)
 		return WIRE_BAD_FIELD;
-	return field_error(hello->version_min >= 1 && hello->version_min <= hello->version_max &&
+	return wire_field_error(hello->version_min >= 1 && hello->version_min <= hello->version_max &&
 			   codec_node_valid(hello->node_id, false) && codec_node_valid(hello->peer_id, false) &&
 			   hello->nr_lanes <= WIRE_LANES_MAX && hello->lane < hello->nr_lanes &&
 			   hello->insecure <= 1 && codec_is_zero(b + 25, 7));
@@ -146,7 +117,7 @@ static u32 encode_proof(u8 type, const union wire_body *body, u8 *buffer)
 	return wire_encode_proof(&body->proof, buffer);
 }
 
-static enum wire_error decode_proof(const struct input *in, union wire_body *body)
+static enum wire_error decode_proof(const struct wire_input *in, union wire_body *body)
 {
 	memcpy(body->proof.mac, in->bytes, MAC_BYTES);
 	return WIRE_OK;
@@ -164,10 +135,10 @@ static u32 encode_refuse(u8 type, const union wire_body *body, u8 *buffer)
 	return wire_encode_refuse(&body->refuse, buffer);
 }
 
-static enum wire_error decode_refuse(const struct input *in, union wire_body *body)
+static enum wire_error decode_refuse(const struct wire_input *in, union wire_body *body)
 {
 	body->refuse.code = in->bytes[0];
-	return field_error(in->bytes[0] >= 1 && in->bytes[0] <= WIRE_REFUSED_MAX && codec_is_zero(in->bytes + 1, 3));
+	return wire_field_error(in->bytes[0] >= 1 && in->bytes[0] <= WIRE_REFUSED_MAX && codec_is_zero(in->bytes + 1, 3));
 }
 
 static u32 encode_ping(u8 type, const union wire_body *body, u8 *buffer)
@@ -177,7 +148,7 @@ static u32 encode_ping(u8 type, const union wire_body *body, u8 *buffer)
 	return PING_BYTES;
 }
 
-static enum wire_error decode_ping(const struct input *in, union wire_body *body)
+static enum wire_error decode_ping(const struct wire_input *in, union wire_body *body)
 {
 	body->ping.stamp_ns = core_get_le64(in->bytes);
 	return WIRE_OK;
@@ -197,7 +168,7 @@ static u32 encode_node(u8 type, const union wire_body *body, u8 *buffer)
 	return NODE_BYTES;
 }
 
-static enum wire_error decode_node(const struct input *in, union wire_body *body)
+static enum wire_error decode_node(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_node *node = &body->node;
 	const u8 *b = in->bytes;
@@ -208,7 +179,7 @@ static enum wire_error decode_node(const struct input *in, union wire_body *body
 	memcpy(node->address, b + 8, sizeof(node->address));
 	if (!codec_name_decode(b + 24, node->name) || !codec_node_valid(b[0], false) || !codec_is_zero(b + 4, 4))
 		return WIRE_BAD_FIELD;
-	return field_error(node->port && (b[1] == 6 || (b[1] == 4 && codec_is_zero(b + 12, 12))));
+	return wire_field_error(node->port && (b[1] == 6 || (b[1] == 4 && codec_is_zero(b + 12, 12))));
 }
 
 static u32 encode_bye(u8 type, const union wire_body *body, u8 *buffer)
@@ -218,10 +189,10 @@ static u32 encode_bye(u8 type, const union wire_body *body, u8 *buffer)
 	return BYE_BYTES;
 }
 
-static enum wire_error decode_bye(const struct input *in, union wire_body *body)
+static enum wire_error decode_bye(const struct wire_input *in, union wire_body *body)
 {
 	body->bye.reason = in->bytes[0];
-	return field_error(in->bytes[0] >= 1 && in->bytes[0] <= WIRE_BYE_MAX && codec_is_zero(in->bytes + 1, 3));
+	return wire_field_error(in->bytes[0] >= 1 && in->bytes[0] <= WIRE_BYE_MAX && codec_is_zero(in->bytes + 1, 3));
 }
 
 static u32 encode_greet(u8 type, const union wire_body *body, u8 *buffer)
@@ -259,7 +230,7 @@ static bool greet_sizes_valid(const struct wire_greet *greet)
 	       greet->actlog_parts <= ACTLOG_PARTS_MAX && codec_count_bits(greet->replicas) <= REPLICAS_MAX;
 }
 
-static enum wire_error decode_greet(const struct input *in, union wire_body *body)
+static enum wire_error decode_greet(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_greet *greet = &body->greet;
 	const u8 *b = in->bytes;
@@ -301,7 +272,7 @@ static u32 encode_verdict(u8 type, const union wire_body *body, u8 *buffer)
 	return VERDICT_BYTES;
 }
 
-static enum wire_error decode_verdict(const struct input *in, union wire_body *body)
+static enum wire_error decode_verdict(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_verdict *verdict = &body->verdict;
 	const u8 *b = in->bytes;
@@ -311,7 +282,7 @@ static enum wire_error decode_verdict(const struct input *in, union wire_body *b
 	verdict->your_number = core_get_le32(b + 12);
 	verdict->verdict = b[16];
 	verdict->plan = b[17];
-	return field_error(verdict->volume_id && verdict->my_number && verdict->your_number &&
+	return wire_field_error(verdict->volume_id && verdict->my_number && verdict->your_number &&
 			   b[16] <= LINEAGE_UNRELATED && b[17] < VOLUME_PLANS && codec_is_zero(b + 18, 6));
 }
 
@@ -326,14 +297,14 @@ static u32 encode_record(u8 type, const union wire_body *body, u8 *buffer)
 	return RECORD_BYTES;
 }
 
-static enum wire_error decode_record(const struct input *in, union wire_body *body)
+static enum wire_error decode_record(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_record *record = &body->record;
 
 	record->volume_id = core_get_le64(in->bytes);
 	record->serial = core_get_le32(in->bytes + 8);
 	record->parent_written = in->bytes[12];
-	return field_error(record->volume_id && record->parent_written <= 1 && codec_is_zero(in->bytes + 13, 3) &&
+	return wire_field_error(record->volume_id && record->parent_written <= 1 && codec_is_zero(in->bytes + 13, 3) &&
 			   codec_generation_decode(in->bytes + 16, &record->record));
 }
 
@@ -346,14 +317,14 @@ static u32 encode_record_ack(u8 type, const union wire_body *body, u8 *buffer)
 	return SERIAL_BYTES;
 }
 
-static enum wire_error decode_record_ack(const struct input *in, union wire_body *body)
+static enum wire_error decode_record_ack(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_record_ack *ack = &body->record_ack;
 
 	ack->volume_id = core_get_le64(in->bytes);
 	ack->serial = core_get_le32(in->bytes + 8);
 	ack->ok = in->bytes[12];
-	return field_error(ack->volume_id && ack->ok <= 1 && codec_is_zero(in->bytes + 13, 3));
+	return wire_field_error(ack->volume_id && ack->ok <= 1 && codec_is_zero(in->bytes + 13, 3));
 }
 
 static u32 encode_promote(u8 type, const union wire_body *body, u8 *buffer)
@@ -370,7 +341,7 @@ static u32 encode_promote(u8 type, const union wire_body *body, u8 *buffer)
 	return SERIAL_BYTES;
 }
 
-static enum wire_error decode_promote(const struct input *in, union wire_body *body)
+static enum wire_error decode_promote(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_promote *promote = &body->promote;
 
@@ -380,7 +351,7 @@ static enum wire_error decode_promote(const struct input *in, union wire_body *b
 	promote->reason = in->bytes[13];
 	if (in->type == WIRE_PROMOTE_ASK && !codec_is_zero(in->bytes + 12, 2))
 		return WIRE_BAD_FIELD;
-	return field_error(promote->volume_id && promote->granted <= 1 && promote->reason < VOLUME_REFUSALS &&
+	return wire_field_error(promote->volume_id && promote->granted <= 1 && promote->reason < VOLUME_REFUSALS &&
 			   !(promote->granted && promote->reason) && codec_is_zero(in->bytes + 14, 2));
 }
 
@@ -398,7 +369,7 @@ static u32 encode_volume(u8 type, const union wire_body *body, u8 *buffer)
 	return VOLUME_BYTES;
 }
 
-static enum wire_error decode_volume(const struct input *in, union wire_body *body)
+static enum wire_error decode_volume(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_volume *volume = &body->volume;
 
@@ -408,7 +379,7 @@ static enum wire_error decode_volume(const struct input *in, union wire_body *bo
 	if (!volume->volume_id || !codec_is_zero(in->bytes + 17, 7) ||
 	    volume_type_has_value(in->type) != (volume->value != 0))
 		return WIRE_BAD_FIELD;
-	return field_error(in->type == WIRE_RANGES_END ? codec_node_valid(volume->node, false) :
+	return wire_field_error(in->type == WIRE_RANGES_END ? codec_node_valid(volume->node, false) :
 							 volume->node == NODE_NONE);
 }
 
@@ -430,7 +401,7 @@ static u32 encode_ranges(u8 type, const union wire_body *body, u8 *buffer)
 	return (u32)(b - buffer);
 }
 
-static enum wire_error decode_ranges(const struct input *in, union wire_body *body)
+static enum wire_error decode_ranges(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_ranges *ranges = &body->ranges;
 	const u8 *b = in->bytes + RANGES_BYTES;
@@ -463,7 +434,7 @@ static u32 encode_accept(u8 type, const union wire_body *body, u8 *buffer)
 	return ACCEPT_BYTES + codec_chain_encode(&body->accept.chain, buffer + ACCEPT_BYTES);
 }
 
-static enum wire_error decode_accept(const struct input *in, union wire_body *body)
+static enum wire_error decode_accept(const struct wire_input *in, union wire_body *body)
 {
 	struct wire_accept *accept = &body->accept;
 	u32 used_bytes = 0;
@@ -475,205 +446,13 @@ static enum wire_error decode_accept(const struct input *in, union wire_body *bo
 	return used_bytes == in->length_bytes - ACCEPT_BYTES ? WIRE_OK : WIRE_BAD_LENGTH;
 }
 
-static bool io_changes(u8 type)
-{
-	return type == WIRE_WRITE || type == WIRE_DISCARD || type == WIRE_ZEROES;
-}
-
-static u32 encode_io(u8 type, const union wire_body *body, u8 *buffer)
-{
-	const struct wire_io *io = &body->io;
-	bool flush = type == WIRE_FLUSH;
-
-	memset(buffer, 0, IO_FIXED_BYTES);
-	core_put_le64(buffer, io->volume_id);
-	core_put_le64(buffer + 8, flush ? 0 : io->offset_bytes);
-	core_put_le32(buffer + 16, flush ? 0 : io->length_bytes);
-	buffer[20] = type == WIRE_READ_DATA ? io->error : 0;
-	core_put_le64(buffer + 24, io_changes(type) ? io->epoch : 0);
-	core_put_le64(buffer + 32, io_changes(type) || flush ? io->generation_id : 0);
-	return IO_FIXED_BYTES;
-}
-
-static enum wire_error decode_io(const struct input *in, union wire_body *body)
-{
-	struct wire_io *io = &body->io;
-	const u8 *b = in->bytes;
-	bool flush = in->type == WIRE_FLUSH;
-	bool changes = io_changes(in->type);
-
-	io->volume_id = core_get_le64(b);
-	io->offset_bytes = core_get_le64(b + 8);
-	io->length_bytes = core_get_le32(b + 16);
-	io->error = b[20];
-	io->epoch = core_get_le64(b + 24);
-	io->generation_id = core_get_le64(b + 32);
-	if (!io->volume_id || !codec_is_zero(b + 21, 3) || io->error > (in->type == WIRE_READ_DATA) ||
-	    (io->epoch && !changes) || (changes && !io->generation_id) || (!changes && !flush && io->generation_id))
-		return WIRE_BAD_FIELD;
-	if (flush)
-		return field_error(io->offset_bytes == 0 && io->length_bytes == 0);
-	if ((io->length_bytes == 0) != (io->error != 0) || io->length_bytes > IO_BYTES_MAX)
-		return WIRE_BAD_FIELD;
-	return field_error(codec_extent_valid(io->offset_bytes, io->length_bytes, VOLUME_SECTOR_BYTES));
-}
-
-static u32 encode_acks(u8 type, const union wire_body *body, u8 *buffer)
-{
-	const struct wire_acks *acks = &body->acks;
-	u8 *b = buffer + ACKS_BYTES;
-	u32 i;
-
-	(void)type;
-	core_put_le32(buffer, acks->nr);
-	for (i = 0; i < acks->nr && i < WIRE_ACKS_MAX; i++, b += ACK_BYTES) {
-		core_put_le64(b, acks->ack[i].request_id);
-		b[8] = acks->ack[i].result;
-	}
-	return (u32)(b - buffer);
-}
-
-static enum wire_error decode_acks(const struct input *in, union wire_body *body)
-{
-	struct wire_acks *acks = &body->acks;
-	const u8 *b = in->bytes + ACKS_BYTES;
-	u32 i;
-
-	acks->nr = core_get_le16(in->bytes);
-	if (acks->nr > WIRE_ACKS_MAX || in->length_bytes != ACKS_BYTES + (u32)acks->nr * ACK_BYTES)
-		return WIRE_BAD_LENGTH;
-	if (!codec_is_zero(in->bytes + 2, 2))
-		return WIRE_BAD_FIELD;
-	for (i = 0; i < acks->nr; i++, b += ACK_BYTES) {
-		acks->ack[i].request_id = core_get_le64(b);
-		acks->ack[i].result = b[8];
-		if (b[8] >= WIRE_ACK_RESULTS)
-			return WIRE_BAD_FIELD;
-	}
-	return WIRE_OK;
-}
-
-static u32 encode_evict(u8 type, const union wire_body *body, u8 *buffer)
-{
-	const struct wire_evict *evict = &body->evict;
-	u8 *b = buffer + EVICT_BYTES;
-	u32 i;
-
-	(void)type;
-	memset(buffer, 0, EVICT_BYTES);
-	core_put_le64(buffer, evict->volume_id);
-	core_put_le64(buffer + 8, evict->epoch);
-	core_put_le16(buffer + 16, evict->nr);
-	for (i = 0; i < evict->nr && i < WIRE_REGIONS_MAX; i++, b += REGION_BYTES)
-		core_put_le32(b, evict->region[i]);
-	return (u32)(b - buffer);
-}
-
-static enum wire_error decode_evict(const struct input *in, union wire_body *body)
-{
-	struct wire_evict *evict = &body->evict;
-	const u8 *b = in->bytes + EVICT_BYTES;
-	u32 i;
-
-	evict->volume_id = core_get_le64(in->bytes);
-	evict->epoch = core_get_le64(in->bytes + 8);
-	evict->nr = core_get_le16(in->bytes + 16);
-	if (evict->nr > WIRE_REGIONS_MAX || in->length_bytes != EVICT_BYTES + (u32)evict->nr * REGION_BYTES)
-		return WIRE_BAD_LENGTH;
-	if (!evict->volume_id || !codec_is_zero(in->bytes + 18, 6))
-		return WIRE_BAD_FIELD;
-	for (i = 0; i < evict->nr; i++, b += REGION_BYTES) {
-		evict->region[i] = core_get_le32(b);
-		if (evict->region[i] >= REGIONS_END)
-			return WIRE_BAD_FIELD;
-	}
-	return WIRE_OK;
-}
-
-static u32 resync_pieces(u32 length_bytes)
-{
-	return length_bytes / RESYNC_PIECE_BYTES;
-}
-
-/* The extent of all three; the pieces stay within a u32 because the length is bounded. */
-static bool resync_extent_decode(const u8 *b, struct wire_resync *resync)
-{
-	resync->volume_id = core_get_le64(b);
-	resync->offset_bytes = core_get_le64(b + 8);
-	resync->length_bytes = core_get_le32(b + 16);
-	return resync->volume_id && resync->length_bytes && resync->length_bytes <= RESYNC_CHUNK_BYTES &&
-	       codec_extent_valid(resync->offset_bytes, resync->length_bytes, RESYNC_PIECE_BYTES);
-}
-
-static u32 encode_digests(u8 type, const union wire_body *body, u8 *buffer)
-{
-	const struct wire_resync *resync = &body->resync;
-	u8 *b = buffer + DIGESTS_BYTES;
-	u32 i;
-
-	(void)type;
-	memset(buffer, 0, DIGESTS_BYTES);
-	core_put_le64(buffer, resync->volume_id);
-	core_put_le64(buffer + 8, resync->offset_bytes);
-	core_put_le32(buffer + 16, resync->length_bytes);
-	core_put_le64(buffer + 24, resync->key[0]);
-	core_put_le64(buffer + 32, resync->key[1]);
-	for (i = 0; i < resync_pieces(resync->length_bytes) && i < RESYNC_CHUNK_PIECES; i++, b += DIGEST_BYTES)
-		core_put_le64(b, resync->digest[i]);
-	return (u32)(b - buffer);
-}
-
-static enum wire_error decode_digests(const struct input *in, union wire_body *body)
-{
-	struct wire_resync *resync = &body->resync;
-	u32 i;
-
-	resync->pieces = 0;
-	resync->error = 0;
-	if (!resync_extent_decode(in->bytes, resync) || !codec_is_zero(in->bytes + 20, 4))
-		return WIRE_BAD_FIELD;
-	if (in->length_bytes != DIGESTS_BYTES + resync_pieces(resync->length_bytes) * DIGEST_BYTES)
-		return WIRE_BAD_LENGTH;
-	resync->key[0] = core_get_le64(in->bytes + 24);
-	resync->key[1] = core_get_le64(in->bytes + 32);
-	for (i = 0; i < resync_pieces(resync->length_bytes); i++)
-		resync->digest[i] = core_get_le64(in->bytes + DIGESTS_BYTES + i * DIGEST_BYTES);
-	return WIRE_OK;
-}
-
-static u32 encode_resync(u8 type, const union wire_body *body, u8 *buffer)
-{
-	const struct wire_resync *resync = &body->resync;
-
-	memset(buffer, 0, RESYNC_BYTES);
-	core_put_le64(buffer, resync->volume_id);
-	core_put_le64(buffer + 8, resync->offset_bytes);
-	core_put_le32(buffer + 16, resync->length_bytes);
-	core_put_le32(buffer + 20, resync->pieces);
-	buffer[24] = type == WIRE_DIFFERS ? resync->error : 0;
-	return RESYNC_BYTES;
-}
-
-static enum wire_error decode_resync(const struct input *in, union wire_body *body)
-{
-	struct wire_resync *resync = &body->resync;
-	const u8 *b = in->bytes;
-
-	if (!resync_extent_decode(b, resync))
-		return WIRE_BAD_FIELD;
-	resync->pieces = core_get_le32(b + 20);
-	resync->error = b[24];
-	return field_error(((u64)resync->pieces >> resync_pieces(resync->length_bytes)) == 0 &&
-			   resync->error <= (in->type == WIRE_DIFFERS) && codec_is_zero(b + 25, 7));
-}
-
 #define PHASE(name) (1u << WIRE_PHASE_##name)
 #define BEFORE (PHASE(HELLO) | PHASE(PROOF))
 #define CONTROL(text, min, max, allowed_flags, codec_name)						\
 	{ { text, min, max, PHASE(OPEN), WIRE_BOTH, 1, 0 }, allowed_flags, 0, encode_##codec_name, decode_##codec_name }
 #define DATA(text, min, max, allowed_flags, payload_after, codec_name)					\
 	{ { text, min, max, PHASE(OPEN), WIRE_BOTH, 0, 1 }, allowed_flags, payload_after,		\
-	  encode_##codec_name, decode_##codec_name }
+	  wire_data_encode_##codec_name, wire_data_decode_##codec_name }
 
 static const struct codec codecs[] = {
 	[WIRE_HELLO] = { { "HELLO", WIRE_HELLO_BYTES, WIRE_HELLO_BYTES, PHASE(HELLO), WIRE_TO_RESPONDER, 1, 1 },
@@ -904,7 +683,7 @@ enum wire_error wire_decode_body(const struct wire_header *header, const u8 *buf
 				 union wire_body *body)
 {
 	const struct codec *codec = find_codec(header->type);
-	struct input in = { buffer, length_bytes, header->type, header->flags };
+	struct wire_input in = { buffer, length_bytes, header->type, header->flags };
 	enum wire_error error;
 
 	if (!codec)
