@@ -6,6 +6,7 @@ Everything else drives them through Node.run(command): a bash command line, its 
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 
@@ -126,6 +127,7 @@ class LabSite(Site):
         self.emulated = True
         self.lab = manage.Lab("bench-%d" % os.getpid())
         self.keep = options.keep
+        self.out = options.out
         release = kernels.installed_headers(options.kernel)[0]
         self.modules = os.path.join(options.build, "kmod-" + release)
         self.command = os.path.join(options.build, "user", "braid")
@@ -171,9 +173,16 @@ class LabSite(Site):
     def complaints(self):
         from lablib import scan
         bad, load = scan.scan(self.lab.dir)
+        if bad:
+            self.keep_consoles()
         for node in self.both():
             scan.forget(self.lab.dir, node.name)
         return bad + load
+
+    def keep_consoles(self):
+        """All that the machines said so far, beside the results: the lab and its logs go away at the end."""
+        for node in self.both():
+            shutil.copy(os.path.join(self.lab.dir, node.name, "console"), os.path.join(self.out, "console-%s.txt" % node.name))
 
     def close(self):
         if not self.keep:
