@@ -532,6 +532,8 @@ static void others_survive(struct world *world, u8 node)
 
 		if (!(others >> i & 1) || !n->attached || n->disk_failed_posted || n->volume.sync_source != NODE_NONE)
 			continue;
+		if (world->node[node].volume_session[i] <= n->cut_at)	/* the writer has not heard of its power cut (seed 12200000090017, 3 nodes) */
+			continue;
 		for (cell = 0; cell < WORLD_CELLS; cell++)
 			if (n->survives[cell] < world->branch[branch].over[cell])
 				n->survives[cell] = world->branch[branch].over[cell];
@@ -544,6 +546,7 @@ void check_before_power_cut(struct world *world, u8 node)
 	u8 i;
 
 	memset(world->node[node].survives, 0, sizeof(world->node[node].survives));
+	world->node[node].cut_at = world->sequence;
 	if (world_is_primary(world, node) && check_branch(world, node) != NO_BRANCH)
 		others_survive(world, node);
 	for (i = 0; i < world->nr_nodes; i++) {

@@ -252,6 +252,7 @@ struct node {
 	u32 chain_count;
 	bool chain_complete;	/* and not half-synced then */
 	u32 survives[WORLD_CELLS];	/* acknowledged, flushed or not, by a writer that lost its power while this one was in sync and went on */
+	u64 cut_at;		/* world->sequence when it lost its power last */
 	u32 in_sync;
 };
 
