@@ -494,6 +494,9 @@ static void on_ask(struct step *step, struct volume_peer *peer, u32 serial)
 		volume_greet_others(volume);	/* not to the asker: that would end its promotion */
 	}
 	if (!refusal && volume->unyielding.token && !MUTANT(granted_before_durable)) {
+		other = volume_peer(volume, volume->unyielding.to);
+		if (other && other != peer && other->up)	/* its grant has ended, or this one would be refused */
+			answer_ask(step, other, volume->unyielding.serial, VOLUME_REFUSED_BUSY);
 		volume->unyielding.to = peer->node;
 		volume->unyielding.serial = serial;
 		return;

@@ -100,9 +100,9 @@ static enum wire_error decode_hello(const struct wire_input *in, union wire_body
 	if (in->type == WIRE_CHALLENGE && hello->version_min != hello->version_max)
 		return WIRE_BAD_FIELD;
 	return wire_field_error(hello->version_min >= 1 && hello->version_min <= hello->version_max &&
-			   codec_node_valid(hello->node_id, false) && codec_node_valid(hello->peer_id, false) &&
-			   hello->nr_lanes <= WIRE_LANES_MAX && hello->lane < hello->nr_lanes &&
-			   hello->insecure <= 1 && codec_is_zero(b + 25, 7));
+				codec_node_valid(hello->node_id, false) && codec_node_valid(hello->peer_id, false) &&
+				hello->nr_lanes <= WIRE_LANES_MAX && hello->lane < hello->nr_lanes &&
+				hello->insecure <= 1 && codec_is_zero(b + 25, 7));
 }
 
 u32 wire_encode_proof(const struct wire_proof *proof, u8 *buffer)
@@ -283,7 +283,7 @@ static enum wire_error decode_verdict(const struct wire_input *in, union wire_bo
 	verdict->verdict = b[16];
 	verdict->plan = b[17];
 	return wire_field_error(verdict->volume_id && verdict->my_number && verdict->your_number &&
-			   b[16] <= LINEAGE_UNRELATED && b[17] < VOLUME_PLANS && codec_is_zero(b + 18, 6));
+				b[16] <= LINEAGE_UNRELATED && b[17] < VOLUME_PLANS && codec_is_zero(b + 18, 6));
 }
 
 static u32 encode_record(u8 type, const union wire_body *body, u8 *buffer)
@@ -305,7 +305,7 @@ static enum wire_error decode_record(const struct wire_input *in, union wire_bod
 	record->serial = core_get_le32(in->bytes + 8);
 	record->parent_written = in->bytes[12];
 	return wire_field_error(record->volume_id && record->parent_written <= 1 && codec_is_zero(in->bytes + 13, 3) &&
-			   codec_generation_decode(in->bytes + 16, &record->record));
+				codec_generation_decode(in->bytes + 16, &record->record));
 }
 
 static u32 encode_record_ack(u8 type, const union wire_body *body, u8 *buffer)
@@ -352,7 +352,7 @@ static enum wire_error decode_promote(const struct wire_input *in, union wire_bo
 	if (in->type == WIRE_PROMOTE_ASK && !codec_is_zero(in->bytes + 12, 2))
 		return WIRE_BAD_FIELD;
 	return wire_field_error(promote->volume_id && promote->granted <= 1 && promote->reason < VOLUME_REFUSALS &&
-			   !(promote->granted && promote->reason) && codec_is_zero(in->bytes + 14, 2));
+				!(promote->granted && promote->reason) && codec_is_zero(in->bytes + 14, 2));
 }
 
 static bool volume_type_has_value(u8 type)
@@ -380,7 +380,7 @@ static enum wire_error decode_volume(const struct wire_input *in, union wire_bod
 	    volume_type_has_value(in->type) != (volume->value != 0))
 		return WIRE_BAD_FIELD;
 	return wire_field_error(in->type == WIRE_RANGES_END ? codec_node_valid(volume->node, false) :
-							 volume->node == NODE_NONE);
+							      volume->node == NODE_NONE);
 }
 
 static u32 encode_ranges(u8 type, const union wire_body *body, u8 *buffer)

@@ -208,5 +208,5 @@ enum wire_error wire_data_decode_resync(const struct wire_input *in, union wire_
 	resync->pieces = core_get_le32(b + 20);
 	resync->error = b[24];
 	return wire_field_error(((u64)resync->pieces >> resync_pieces(resync->length_bytes)) == 0 &&
-			   resync->error <= (in->type == WIRE_DIFFERS) && codec_is_zero(b + 25, 7));
+				resync->error <= (in->type == WIRE_DIFFERS) && codec_is_zero(b + 25, 7));
 }

@@ -765,6 +765,17 @@ static void test_a_grant_waits_for_the_disk_G7(void **state)
 	post_resolve(volume->super.split_id, LOW);
 	post_saved(true);
 	ask_yielding(HIGH, 1);
+	greet(HIGH, &volume->super.chain, WIRE_GREET_IN_SYNC);
+	ask_yielding(LOW, 2);						/* takes its place: both get an answer */
+	assert_int_equal(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.serial, 1);
+	assert_int_equal(sent(HIGH, WIRE_PROMOTE_ANSWER)->frame.why, VOLUME_REFUSED_BUSY);
+	post_saved(true);
+	assert_true(sent(LOW, WIRE_PROMOTE_ANSWER)->frame.ok);
+
+	bed_split_beside(0);
+	post_resolve(volume->super.split_id, LOW);
+	post_saved(true);
+	ask_yielding(HIGH, 1);
 	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);			/* nobody waits for the answer any more */
 	post_saved(true);
 	assert_null(sent(HIGH, WIRE_PROMOTE_ANSWER));

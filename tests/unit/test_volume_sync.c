@@ -140,15 +140,21 @@ static void test_dry_but_dirty_D2(void **state)
 	expect_relation(HIGH, VOLUME_IN_SYNC);
 }
 
-/* It goes on as this node's target, and is told by the end of the session that it is none (seed 12100000619047, 5 nodes). */
-static void test_let_go_while_joining_R5(void **state)
+/* The resync of HIGH is dry, and its record is on its way. */
+static void bed_joining(void)
 {
-	(void)state;
 	bed_resyncing();
 	assert_int_equal(dirty_clear(&peer_of(HIGH)->map, 4096, 4096), 1);
 	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
 	post_saved(true);
 	expect_relation(HIGH, VOLUME_JOINING);
+}
+
+/* It goes on as this node's target, and is told by the end of the session that it is none (seed 12100000619047, 5 nodes). */
+static void test_let_go_while_joining_R5(void **state)
+{
+	(void)state;
+	bed_joining();
 	post_node(VOLUME_EVENT_DISK_FAILED, NODE_NONE);
 	assert_non_null(wanted(VOLUME_DO_END_SESSION, HIGH));
 }
@@ -159,11 +165,7 @@ static void test_record_decides_while_joining_I9(void **state)
 	struct wire_greet facts;
 
 	(void)state;
-	bed_resyncing();
-	assert_int_equal(dirty_clear(&peer_of(HIGH)->map, 4096, 4096), 1);
-	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
-	post_saved(true);
-	expect_relation(HIGH, VOLUME_JOINING);
+	bed_joining();
 	facts = facts_of(HIGH, &volume->super.chain, WIRE_GREET_DIRTY);
 	facts.authority = 0;						/* by which it would be the source */
 	greet_with(HIGH, facts);
