@@ -290,7 +290,10 @@ int braid_meta_save_maps(struct braid_volume *volume);
 /* Superblock or log reset through save_work, then wait: 0, -EIO, -ETIMEDOUT or -EINTR (killed). Process context. */
 int braid_meta_save_super_wait(struct braid_volume *volume, u32 timeout_ms);
 int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms);
-/* Attach: the log on disk becomes empty, whatever it held; then the superblock. Process context, sleeps; 0 or -EIO. */
+/*
+ * Attach, after all that the log held is durable elsewhere: both copies of every part become empty, whatever they held. Process
+ * context, sleeps; 0 or -EIO.
+ */
 int braid_meta_empty_log(struct braid_volume *volume);
 int braid_meta_write_super(struct braid_volume *volume);
 /* Flush of the local data disk. Process context, sleeps. */

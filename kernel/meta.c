@@ -228,12 +228,15 @@ static int log_commit_all(struct braid_volume *volume)
 int braid_meta_empty_log(struct braid_volume *volume)
 {
 	unsigned int noio = memalloc_noio_save();
-	int error;
+	u32 copy;
+	int error = 0;
 
-	spin_lock_irq(&volume->lock);
-	actlog_clear(&volume->core.log);
-	spin_unlock_irq(&volume->lock);
-	error = log_commit_all(volume);
+	for (copy = 0; copy < 2 && !error; copy++) {
+		spin_lock_irq(&volume->lock);
+		actlog_clear(&volume->core.log);
+		spin_unlock_irq(&volume->lock);
+		error = log_commit_all(volume);
+	}
 	memalloc_noio_restore(noio);
 	return error;
 }

@@ -467,7 +467,8 @@ static enum ondisk_error actlog_open_copy(const struct ondisk_header *expected, 
 
 /*
  * One copy counts and the other is no torn write of ours: something else was written over it, or it was never written, which
- * is so only after the first transaction. It may have been the newer one [D7].
+ * is so only after the first transaction. It may have been the newer one [D7]. The first transaction, and the first after a log that
+ * was lost, name nothing: an attach writes both copies before anybody else writes one.
  */
 static bool overwritten(const enum ondisk_error error[2], const u64 sequence[2])
 {

@@ -164,6 +164,7 @@
 	X(dry_with_open_chunks, "D2", "B5", sim, "a resync is dry while chunks are on their way") \
 	X(maps_first_ignored, "D1", "B7", G19-writer-lost-at-the-end, "a superblock is written without the maps that have to be on disk before it") \
 	X(evict_before_maps, "D1", "W6", sim, "regions leave the log before the dirty bits of them are on disk") \
+	X(attach_log_once, "I17", "D7", D7-log-begun-anew, "attach empties one copy of the log, and what follows it may be lost unseen") \
 	X(attach_log_first, "I17", "D6", sim, "attach empties the log before what it names is dirty on disk") \
 	X(save_error_hidden, "G3", "B10", D2-resolve-fails, "a superblock that could not be written is reported as saved") \
 	X(evict_tells_next_epoch, "W6", "W6", W6-late-eviction, "EVICT names a flush that has not ended") \

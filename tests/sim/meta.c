@@ -503,6 +503,14 @@ static void end(struct world *world, u8 node)
 	}
 }
 
+/* What an attach writes is empty. */
+static void log_begin_all(struct node *n)
+{
+	if (n->meta.current.kind == SAVE_ATTACH)
+		actlog_clear(&n->volume.log);
+	log_begin(n, true);
+}
+
 /* What a phase does when it is entered with nothing under way. True: it has begun writes or waits; else it is over. */
 static bool phase_run(struct world *world, u8 node)
 {
@@ -524,14 +532,17 @@ static bool phase_run(struct world *world, u8 node)
 	case PHASE_LOG:
 		if (meta->log_busy)
 			return true;
-		if (meta->current.kind == SAVE_ATTACH)
-			actlog_clear(&n->volume.log);
 		meta->log_failed = false;
-		log_begin(n, true);
+		log_begin_all(n);
 		return false;
 	case PHASE_LOG_WAIT:
 		meta->failed |= meta->log_failed;
-		return meta->log_busy;
+		if (meta->log_busy || meta->failed || meta->current.kind != SAVE_ATTACH || meta->map_state ||
+		    MUTANT(attach_log_once))
+			return meta->log_busy;
+		meta->map_state = 1;	/* the other copy */
+		log_begin_all(n);
+		return true;
 	case PHASE_SUPER:
 		if (meta->map_state) {	/* written */
 			meta->super_copy = !meta->super_copy;

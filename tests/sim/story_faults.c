@@ -4,6 +4,12 @@
  */
 #include "story.h"
 
+/* docs/format.md */
+enum {
+	LOG_BLOCK = 4,		/* and the next one */
+	SEQUENCE_AT = 32,
+};
+
 static struct disk *disk_of(u8 node)
 {
 	return &stage.node[node].disk;
@@ -292,6 +298,52 @@ static void other_place(void)
 	settle();
 }
 
+/* Which of the two blocks of the log counts. */
+static u32 newest_log_block(u8 node)
+{
+	const u8 *first = disk_of(node)->meta[LOG_BLOCK], *second = disk_of(node)->meta[LOG_BLOCK + 1];
+
+	return LOG_BLOCK + (core_get_le64(second + SEQUENCE_AT) > core_get_le64(first + SEQUENCE_AT));
+}
+
+static bool platters_differ(void)
+{
+	return memcmp(disk_of(0)->platter, disk_of(1)->platter, sizeof(disk_of(0)->platter)) != 0;
+}
+
+/*
+ * A log that was lost begins anew; its first copy with a region is overwritten by a block of another place (seed 1795908083024 with
+ * two nodes).
+ */
+static void log_begun_anew(void)
+{
+	u32 i;
+
+	for (i = 0; i < 6; i++) {
+		disk_of(0)->through = true;
+		primary_again(0);
+		write_everything(0);
+		until(together(3));
+		power_cut(0);
+		disk_of(0)->unreadable |= 1ull << (LOG_BLOCK + choice(2));
+		boot(0);
+		until(together(3));
+		primary_again(0);
+		hold(0, 1, LANES_DATA, ANY);
+		write_begins(0, group(choice(WORLD_GROUPS)));
+		until(platters_differ());
+		power_cut(0);
+		power_cut(1);
+		release_all();
+		memcpy(disk_of(0)->meta[newest_log_block(0)], disk_of(0)->meta[choice(2)], META_BLOCK_BYTES);
+		boot(0);
+		boot(1);
+		until(together(3));
+		everyone_equal();
+	}
+	settle();
+}
+
 static void lost_message(u8 from, u8 to, u8 type)
 {
 	until(next_frame(from, to, type));
@@ -462,6 +514,7 @@ static const struct story stories[] = {
 	{ "D6-crash-at-each-write", 2, "I17", "power is lost at the first, second, third ... metadata write",
 	  crash_at_each_metadata_write, NULL },
 	{ "D7-other-place", 2, "D5", "a metadata block turns up at another one's place", other_place, NULL },
+	{ "D7-log-begun-anew", 2, "D6 I17", "a log that was lost begins anew, then its newer copy is overwritten", log_begun_anew, NULL },
 	{ "N1-every-dialogue-broken", 3, "I9 G3 I12", "greeting, record and promotion are broken off at each message",
 	  every_dialogue_broken, NULL },
 	{ "N2-only-control-blocked", 2, "N6 W4", "the control lane is blocked, data passes", only_control_blocked, NULL },
