@@ -24,6 +24,7 @@
  * (volume->changed is woken) or the session ends.
  */
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/mempool.h>
 #include <linux/slab.h>
 #include "data_path.h"
@@ -169,7 +170,7 @@ static void ack_work(struct work_struct *work)
 		frame = braid_frame_alloc(WIRE_ACKS, 0, 0, (const union wire_body *)apply->ack_body, NULL, 0, 0,
 					  GFP_NOIO);
 		if (frame)
-			braid_session_send(bn, node, lane, frame, true);
+			braid_session_send(bn, node, lane, frame, LANE_AT_ONCE);
 		else	/* an acknowledgement must not get lost silently */
 			braid_session_end(bn, node, WIRE_BYE_STUCK);
 	}
@@ -251,9 +252,11 @@ static void submit_work(struct work_struct *work)
 {
 	struct braid_apply *apply = container_of(work, struct braid_apply, submit_work);
 	struct braid_apply_request *request;
+	struct blk_plug plug;
 	unsigned long flags;
 	struct bio *bio;
 
+	blk_start_plug(&plug);
 	for (;;) {
 		spin_lock_irqsave(&apply->volume->lock, flags);
 		request = list_first_entry_or_null(&apply->submits, struct braid_apply_request, entry);
@@ -261,7 +264,7 @@ static void submit_work(struct work_struct *work)
 			list_del_init(&request->entry);
 		spin_unlock_irqrestore(&apply->volume->lock, flags);
 		if (!request)
-			return;
+			break;
 		request->nowait = false;
 		bio = local_bio(request, GFP_NOIO);
 		if (bio)
@@ -270,6 +273,7 @@ static void submit_work(struct work_struct *work)
 			local_ended(request, -EIO);
 		cond_resched();
 	}
+	blk_finish_plug(&plug);
 }
 
 static void zeroes_work(struct work_struct *work)
@@ -303,7 +307,7 @@ static void read_work(struct work_struct *work)
 	}
 	if (braid_apply_current(request) &&
 	    braid_send_io(volume, request->node, WIRE_READ_DATA, 0, request->id, &answer,
-			  error ? NULL : request->buffer, true) == -ENOMEM)
+			  error ? NULL : request->buffer, LANE_AT_ONCE) == -ENOMEM)
 		braid_session_end(volume->bn, request->node, WIRE_BYE_STUCK);
 	braid_apply_end(request, false);
 }
@@ -497,9 +501,11 @@ void braid_apply_log_committed(struct braid_volume *volume)
 {
 	struct braid_apply *apply = volume->apply;
 	struct braid_apply_request *request;
+	struct blk_plug plug;
 	unsigned long flags;
 	bool failed, wanted;
 
+	blk_start_plug(&plug);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = next_logged(apply, &failed);
@@ -520,6 +526,7 @@ void braid_apply_log_committed(struct braid_volume *volume)
 			local_start(request);
 		}
 	}
+	blk_finish_plug(&plug);
 	if (wanted)
 		braid_meta_kick_commit(volume);
 }

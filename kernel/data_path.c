@@ -134,7 +134,7 @@ int braid_local_zeroes(struct braid_volume *volume, u64 offset_bytes, u32 length
 }
 
 int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id, struct wire_io *io,
-		  struct braid_buffer *payload, bool urgent)
+		  struct braid_buffer *payload, enum lane_haste haste)
 {
 	unsigned int lane = braid_session_data_lane(volume->bn, node);
 	struct braid_frame *frame;
@@ -147,5 +147,5 @@ int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 
 				  payload ? payload->length_bytes : 0, GFP_NOIO);
 	if (!frame)
 		return -ENOMEM;
-	return braid_session_send(volume->bn, node, lane, frame, urgent);
+	return braid_session_send(volume->bn, node, lane, frame, haste);
 }

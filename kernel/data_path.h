@@ -53,11 +53,11 @@ int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t
 int braid_local_zeroes(struct braid_volume *volume, u64 offset_bytes, u32 length_bytes, bool unmap, bool flush);
 
 /*
- * One frame with an extent, on a data lane. @payload: all of it, or NULL. @urgent: braid_session_send(). Sleeps. -ENOTCONN: no
+ * One frame with an extent, on a data lane. @payload: all of it, or NULL. @haste: braid_session_send(). Sleeps. -ENOTCONN: no
  * session, nothing sent.
  */
 int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id, struct wire_io *io,
-		  struct braid_buffer *payload, bool urgent);
+		  struct braid_buffer *payload, enum lane_haste haste);
 
 /* ---- apply.c, for sync_target.c: answers and lifetime of what other nodes ask here ---- */
 

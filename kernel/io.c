@@ -9,6 +9,7 @@
  * replica acknowledged it and every other acknowledged it or was released.
  */
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/hash.h>
 #include <linux/slab.h>
 #include "io_internal.h"
@@ -34,12 +35,18 @@ struct braid_request *braid_request_alloc(struct braid_volume *volume, mempool_t
 void braid_request_put(struct braid_request *request)
 {
 	struct braid_volume *volume = request->volume;
-	unsigned long flags;
 
 	if (!refcount_dec_and_test(&request->references))
 		return;
 	braid_buffer_put(request->buffer);
 	mempool_free(request, request->pool);
+	braid_request_uncount(volume);
+}
+
+void braid_request_uncount(struct braid_volume *volume)
+{
+	unsigned long flags;
+
 	/* The last one under the lock to the end: braid_io_free() frees the volume when it has seen 0 there. */
 	if (!atomic_dec_and_lock_irqsave(&volume->io->nr_requests, &volume->lock, flags))
 		return;
@@ -324,10 +331,14 @@ static u8 frame_type(const struct braid_request *request)
 	}
 }
 
-/* To everyone who must acknowledge, at once: the local log entry may still be under way [W3]. */
+/*
+ * To everyone who must acknowledge, at once: the local log entry may still be under way [W3]. A flush takes along what its
+ * submitter's plug held back.
+ */
 static void send_to_peers(struct braid_request *request, u32 nodes)
 {
 	struct braid_volume *volume = request->volume;
+	enum lane_haste haste = request->flushing ? LANE_AT_ONCE : braid_plug_haste(volume, nodes);
 	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
 
 	for (; nodes; nodes &= nodes - 1) {
@@ -342,7 +353,7 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
 		if (braid_send_io(volume, node, frame_type(request),
 				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
-				  payload, true) == -ENOMEM)
+				  payload, haste) == -ENOMEM)
 			braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 	}
 }
@@ -525,12 +536,14 @@ static void start_work(struct work_struct *work)
 	struct braid_io *io = container_of(work, struct braid_io, work);
 	struct braid_volume *volume = io->volume;
 	struct braid_request *request;
+	struct blk_plug plug;
 	unsigned long flags;
 
 	spin_lock_irqsave(&volume->lock, flags);
 	redirect_reads(volume);
 	braid_flush_next(io);
 	spin_unlock_irqrestore(&volume->lock, flags);
+	blk_start_plug(&plug);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = list_first_entry_or_null(&io->ready, struct braid_request, entry);
@@ -538,10 +551,11 @@ static void start_work(struct work_struct *work)
 			list_del_init(&request->entry);
 		spin_unlock_irqrestore(&volume->lock, flags);
 		if (!request)
-			return;
+			break;
 		braid_request_start(request);
 		cond_resched();
 	}
+	blk_finish_plug(&plug);
 }
 
 /* ---- from the block layer ---- */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * The primary's requests, between io.c (changes), io_event.c (what peers and the core say about them), io_read.c (reads;
- * io_pass.c has those that need no request) and io_log.c (waiting for the log, eviction).
+ * io_pass.c has those that need no request), io_log.c (waiting for the log, eviction) and io_plug.c (what is sent together).
  *
  * Places of a request; it is in exactly one:
  *
@@ -104,7 +104,7 @@ struct braid_io {
 	u32 nr_reads;
 	u32 nr_asked;			/* reads in flight at peers */
 	struct wait_queue_entry changed;	/* on volume->changed: looks after reads in flight at peers */
-	atomic_t nr_requests;		/* allocated, local I/O included; to 0 under the lock only */
+	atomic_t nr_requests;		/* allocated, local I/O and plugs included; to 0 under the lock only */
 	bool failing;			/* braid_io_fail_all(): no way back */
 
 	/* eviction round (io_log.c): IDLE -> flush in flight -> work evicts -> IDLE */
@@ -135,6 +135,8 @@ static inline bool braid_request_is_internal(const struct braid_request *request
 /* From one of the pools of struct braid_io. Sleeps (GFP_NOIO), never NULL. */
 struct braid_request *braid_request_alloc(struct braid_volume *volume, mempool_t *pool);
 void braid_request_put(struct braid_request *request);
+/* One of io->nr_requests is over: the caller's last touch of the volume. Any context. */
+void braid_request_uncount(struct braid_volume *volume);
 /* Process context: (re)start from the gate. */
 void braid_request_start(struct braid_request *request);
 /* Queue for io->work. Under the lock. */
@@ -202,6 +204,13 @@ void braid_read_start(struct braid_request *request);
 bool braid_read_pass(struct braid_volume *volume, struct bio *bio);
 /* None is under way; says so for good only where none can begin. */
 bool braid_passes_idle(const struct braid_volume *volume);
+
+/* io_plug.c */
+/*
+ * How to queue a frame for @nodes: held, if the current task has a plug, which will send it. The caller has a request of the
+ * volume. Any context but interrupts.
+ */
+enum lane_haste braid_plug_haste(struct braid_volume *volume, u32 nodes);
 
 /* io_log.c */
 int braid_io_log_init(struct braid_io *io);

@@ -12,6 +12,7 @@
  * told once, drops the peer and so lets the writes go on.
  */
 #include <linux/bio.h>
+#include <linux/blkdev.h>
 #include <linux/slab.h>
 #include "io_internal.h"
 
@@ -50,9 +51,11 @@ static void tidy_log(struct braid_volume *volume)
 void braid_io_log_committed(struct braid_volume *volume)
 {
 	struct braid_request *request;
+	struct blk_plug plug;
 	unsigned long flags;
 	bool failed, wanted;
 
+	blk_start_plug(&plug);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
 		request = next_logged(volume, &failed);
@@ -68,6 +71,7 @@ void braid_io_log_committed(struct braid_volume *volume)
 			braid_request_local_start(request);
 		braid_request_put(request);
 	}
+	blk_finish_plug(&plug);
 	if (wanted)
 		braid_meta_kick_commit(volume);
 }
@@ -130,7 +134,7 @@ static void send_evicted(struct braid_volume *volume, u32 nodes, bool last)
 		frame = braid_frame_alloc(WIRE_EVICT, last ? WIRE_LAST : 0, 0, (const union wire_body *)evict, NULL, 0,
 					  0, GFP_NOIO);
 		if (frame)	/* else the peer keeps regions for longer than it has to */
-			braid_session_send(volume->bn, node, lane, frame, false);
+			braid_session_send(volume->bn, node, lane, frame, LANE_IN_BURSTS);
 	}
 }
 

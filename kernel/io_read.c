@@ -61,7 +61,7 @@ static void read_there(struct braid_request *request, u8 node, u64 id)
 	};
 
 	/* Not sent: the session is gone. When the core knows, the request is redirected (io.c). */
-	if (braid_send_io(volume, node, WIRE_READ, 0, id, &io, NULL, true) == -ENOMEM)
+	if (braid_send_io(volume, node, WIRE_READ, 0, id, &io, NULL, LANE_AT_ONCE) == -ENOMEM)
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 }
 

@@ -37,13 +37,6 @@ enum {
 	SESSION_BACKOFF_MS_MAX = 2000,
 };
 
-/* Who sends a frame that is queued (lane.c, head comment). */
-enum lane_haste {
-	LANE_BY_WORK,
-	LANE_IN_BURSTS,	/* the work, or who completes a burst */
-	LANE_AT_ONCE,	/* who queues it, if it can be the sender */
-};
-
 enum lane_stage {
 	LANE_HEADER,
 	LANE_FIXED,
@@ -211,6 +204,11 @@ void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame);
  */
 int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender);
 void braid_lane_send_now(struct braid_lane *lane);
+/*
+ * Frames that were queued as LANE_HELD go out. @here: by the caller, if true is returned, with braid_lane_send_now() as above; else the
+ * work sends them. Any context but hard interrupt.
+ */
+bool braid_lane_send_held(struct braid_lane *lane, bool here);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);

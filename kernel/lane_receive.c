@@ -8,6 +8,7 @@
  *
  *   receiving  the bit LANE_RECEIVING is taken by the receive work or the tasklet; who does not get it queues the work.
  */
+#include <linux/blkdev.h>
 #include <linux/sched/mm.h>
 #include <linux/tcp.h>
 #include <net/tcp.h>
@@ -344,8 +345,18 @@ static int check_connected(struct braid_lane *lane)
 	return 0;
 }
 
-/* 0: the budget is used up, go on later. */
-static int receive_run(struct braid_lane *lane)
+static bool more_arrived(const struct braid_lane *lane)
+{
+	const struct tcp_sock *tcp = tcp_sk(lane->socket->sk);
+
+	return READ_ONCE(tcp->rcv_nxt) != READ_ONCE(tcp->copied_seq);
+}
+
+/*
+ * 0: the budget is used up, go on later. Writes that arrived together go to the disk together: @plug has begun. A lone write or a
+ * large one does not wait.
+ */
+static int receive_run(struct braid_lane *lane, struct blk_plug *plug)
 {
 	u32 frames, bytes = 0;
 	int error;
@@ -361,6 +372,10 @@ static int receive_run(struct braid_lane *lane)
 		if (error)
 			return error;
 		bytes += WIRE_HEADER_BYTES + lane->header.length_bytes;
+		if (lane->header.length_bytes >= LANE_BURST_BYTES || !more_arrived(lane)) {
+			blk_finish_plug(plug);
+			blk_start_plug(plug);
+		}
 	}
 	return 0;
 }
@@ -380,6 +395,7 @@ static void receive_work(struct work_struct *work)
 {
 	struct braid_lane *lane = container_of(work, struct braid_lane, receive_work);
 	unsigned int noio = memalloc_noio_save();
+	struct blk_plug plug;
 	int error;
 
 	if (test_and_set_bit_lock(LANE_RECEIVING, &lane->receiving)) {
@@ -387,7 +403,9 @@ static void receive_work(struct work_struct *work)
 		memalloc_noio_restore(noio);
 		return;
 	}
-	error = READ_ONCE(lane->failed) ? -EAGAIN : receive_run(lane);
+	blk_start_plug(&plug);
+	error = READ_ONCE(lane->failed) ? -EAGAIN : receive_run(lane, &plug);
+	blk_finish_plug(&plug);
 	clear_bit_unlock(LANE_RECEIVING, &lane->receiving);
 	if (!error)
 		braid_lane_kick_receive(lane);

@@ -5,7 +5,8 @@
  * A write should not wait for threads on its way, and many should share calls and packets. Who queues a frame that somebody waits for
  * (a write, acknowledgements) becomes the lane's sender if nobody is, and sends all that is queued: no thread is woken. What
  * others queue meanwhile, on other processors, goes out with it. Frames that nobody waits for (resync, eviction) wake the send
- * work, or whoever completes a burst sends it. No timer, nothing waits for more to come.
+ * work, or whoever completes a burst sends it. Who says that it has more to queue (a submitter's plug: io_plug.c) queues all of it
+ * first. No timer, nothing waits for more to come.
  *
  *   sender     false -> true: the send work, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
  *              the work. braid_lane_close() sets stopped and waits for false.
@@ -356,10 +357,10 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 		list_add_tail(&frame->entry, &lane->queue);
 		lane->queued_bytes += prefix_bytes(frame) + frame->payload_bytes;
 		begins = !lane->sender && (haste == LANE_AT_ONCE ||
-					   (haste == LANE_IN_BURSTS && lane->queued_bytes >= LANE_BURST_BYTES));
+					   (haste != LANE_BY_WORK && lane->queued_bytes >= LANE_BURST_BYTES));
 		if (begins)
 			lane->sender = true;
-		else if (!lane->sender)
+		else if (!lane->sender && haste != LANE_HELD)
 			queue_work(braid_send_queue, &lane->send_work);
 	}
 	spin_unlock_bh(&lane->lock);
@@ -367,6 +368,20 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 	if (!accepted)
 		braid_frame_free(frame);
 	return accepted ? 0 : -ENOTCONN;
+}
+
+bool braid_lane_send_held(struct braid_lane *lane, bool here)
+{
+	bool begins;
+
+	spin_lock_bh(&lane->lock);
+	begins = !list_empty(&lane->queue) && !lane->sender && !lane->stopped;
+	if (begins && here)
+		lane->sender = true;
+	else if (begins)
+		queue_work(braid_send_queue, &lane->send_work);
+	spin_unlock_bh(&lane->lock);
+	return begins && here;
 }
 
 void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame)

@@ -141,7 +141,8 @@ static struct braid_lane *find_lane(struct braid_net *bn, u8 node, unsigned int 
 	return session && lane < WIRE_LANES_MAX ? rcu_dereference(session->lane[lane]) : NULL;
 }
 
-int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame, bool urgent)
+int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame,
+		       enum lane_haste haste)
 {
 	struct braid_lane *target;
 	int result = -ENOTCONN;
@@ -151,13 +152,30 @@ int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct 
 	target = find_lane(bn, node, lane);
 	/* A lane has one number in its life: what fits it now cannot go out on the lane of another incarnation. */
 	if (target && braid_volumes_may_send(bn, node, READ_ONCE(target->session_number), frame))
-		result = braid_lane_send_open(target, frame, urgent ? LANE_AT_ONCE : LANE_IN_BURSTS, &sender);
+		result = braid_lane_send_open(target, frame, haste, &sender);
 	else
 		braid_frame_free(frame);
 	rcu_read_unlock();
 	if (sender)
 		braid_lane_send_now(target);
 	return result;
+}
+
+void braid_session_send_held(struct braid_net *bn, u8 node, bool here)
+{
+	unsigned int number;
+
+	for (number = 1; number < WIRE_LANES_MAX; number++) {
+		struct braid_lane *lane;
+		bool sender;
+
+		rcu_read_lock();
+		lane = find_lane(bn, node, number);
+		sender = lane && braid_lane_send_held(lane, here);
+		rcu_read_unlock();
+		if (sender)
+			braid_lane_send_now(lane);
+	}
 }
 
 int braid_session_send_in(struct braid_net *bn, u8 node, u64 number, unsigned int lane, struct braid_frame *frame)
@@ -835,7 +853,7 @@ void braid_session_tell_all(struct braid_net *bn, const struct braid_peer_config
 			continue;
 		frame = node_frame(config, body);
 		if (frame)
-			braid_session_send(bn, i, 0, frame, false);
+			braid_session_send(bn, i, 0, frame, LANE_IN_BURSTS);
 	}
 	kfree(body);
 }

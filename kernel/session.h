@@ -62,13 +62,23 @@ static inline bool braid_type_is_of_volume(u8 type)
 	       (type >= WIRE_WRITE && type <= WIRE_RESYNC_DATA && type != WIRE_ACKS);
 }
 
+/* Who sends a frame that is queued, and when (lane_send.c, head comment). */
+enum lane_haste {
+	LANE_BY_WORK,
+	LANE_HELD,	/* nobody, until braid_session_send_held(); or who completes a burst */
+	LANE_IN_BURSTS,	/* the work, or who completes a burst */
+	LANE_AT_ONCE,	/* who queues it, if it can be the sender */
+};
+
 /*
  * Queue @frame on @lane (0 control; 1.. data) of the session with @node; takes it over in any case. -ENOTCONN when there
- * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). @urgent: somebody waits for
- * it, it is sent at once. Sleeps: it may send itself, but never waits for room in the socket. Frames of one
- * lane keep their order.
+ * is no open session, or one to which the frame does not belong (dispatch.c; frame freed). Sleeps: it may send itself, but never
+ * waits for room in the socket. Frames of one lane keep their order.
  */
-int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame, bool urgent);
+int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame,
+		       enum lane_haste haste);
+/* What was queued as LANE_HELD for @node goes out: sent here, which sleeps, if @here; else by works, from any context but hard interrupt. */
+void braid_session_send_held(struct braid_net *bn, u8 node, bool here);
 /*
  * For a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. Only queues it.
  * Any context but hard interrupt, not under volume->lock.

@@ -96,7 +96,7 @@ static void proof_work(struct work_struct *work)
 	io.generation_id = tail ? tail->id : 0;
 	id = run->proof_id;
 	spin_unlock_irqrestore(&volume->lock, flags);
-	braid_send_io(volume, run->node, WIRE_FLUSH, 0, id, &io, NULL, true);
+	braid_send_io(volume, run->node, WIRE_FLUSH, 0, id, &io, NULL, LANE_AT_ONCE);
 	if (braid_meta_flush_data(volume)) {
 		braid_sync_run_failed(run);
 		return;

@@ -29,7 +29,7 @@ int braid_send_resync(struct braid_volume *volume, u8 node, u8 type, u16 flags, 
 		braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
 		return -ENOMEM;
 	}
-	return braid_session_send(volume->bn, node, lane, frame, false);
+	return braid_session_send(volume->bn, node, lane, frame, LANE_IN_BURSTS);
 }
 
 static u32 compare(const struct braid_apply_request *request)

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Submitters that have more to come [N5]: writeback, a journal's commit, many requests in one system call. They hold a plug while they
+ * submit. Their writes are queued on the lanes and sent when the plug ends, together: one call of the socket and few packets for all
+ * of them, where each had its own. What makes a burst before that is sent as it is.
+ *
+ * Nothing waits for others: the block layer ends the plug when its owner has submitted everything, and before it sleeps for whatever
+ * reason. In the latter case it must not sleep once more in here, so the lanes' works send.
+ *
+ * References: the plug counts as a request, so that the volume is there when it ends.
+ */
+#include <linux/blkdev.h>
+#include <linux/slab.h>
+#include "io_internal.h"
+
+struct io_plug {
+	struct blk_plug_cb cb;	/* first: the block layer allocates and finds it, we free it */
+	u32 nodes;		/* with frames on lanes; 0: new */
+};
+
+static void unplug(struct blk_plug_cb *cb, bool from_schedule)
+{
+	struct io_plug *plug = container_of(cb, struct io_plug, cb);
+	struct braid_volume *volume = cb->data;
+	u32 nodes;
+
+	for (nodes = plug->nodes; nodes; nodes &= nodes - 1)
+		braid_session_send_held(volume->bn, __ffs(nodes), !from_schedule);
+	kfree(plug);
+	braid_request_uncount(volume);
+}
+
+enum lane_haste braid_plug_haste(struct braid_volume *volume, u32 nodes)
+{
+	struct blk_plug_cb *cb = nodes ? blk_check_plugged(unplug, volume, sizeof(struct io_plug)) : NULL;
+	struct io_plug *plug;
+
+	if (!cb)
+		return LANE_AT_ONCE;
+	plug = container_of(cb, struct io_plug, cb);
+	if (!plug->nodes)
+		atomic_inc(&volume->io->nr_requests);	/* that of the caller is among them: not 0 */
+	plug->nodes |= nodes;
+	return LANE_HELD;
+}
