@@ -153,7 +153,7 @@
 	X(apply_before_log, "W3", "B10", B10-data-after-log, "a secondary writes before its region is logged") \
 	X(ranges_unlocked, "W1", "W7", sim, "writes that overlap do not wait for each other on the primary") \
 	X(peer_error_acked, "W4", "W8", D2-record-fails-there, "a failed write of a peer counts as acknowledged") \
-	X(local_error_acked, "W4", "W11", B10-log-write-fails-here, "a write that failed here completes before the node left the in-sync set") \
+	X(local_error_acked, "W4", "W8", W8-primary-write-error, "a write that failed here completes before the node left the in-sync set") \
 	X(gate_ignored, "G3", "G4", sim, "writes do not ask the gate") \
 	X(mark_not_waited_for, "G2", "G8", G13-split-met-at-attach, "the first write of a generation does not wait for its mark") \
 	X(resync_before_marks, "I5", "B6", B6-target-meets-a-third, "resync data is written before what third replicas lack is saved") \

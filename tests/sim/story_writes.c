@@ -218,6 +218,24 @@ static void secondary_write_error(void)
 	settle();
 }
 
+static void primary_write_error(void)
+{
+	struct ticket ticket;
+
+	promote(0);
+	write_everything(0);
+	until(together(3));
+	hold(0, 1, LANE_CONTROL, ANY);	/* no record can be agreed */
+	disk_dies(0);
+	ticket = write_begins(0, group(2));
+	throughout(300, !over(ticket));
+	release_all();
+	until(over(ticket));
+	must(acked(ticket) && !(tail(1)->members & NODE_BIT(0)));
+	disk_recovers(0);
+	settle();
+}
+
 static void answer_after_the_end(void)
 {
 	struct ticket ticket;
@@ -474,6 +492,8 @@ static const struct story stories[] = {
 	{ "W7-overlapping-writes", 2, "W1 I3", "writes that overlap, on lanes of different speed", overlapping_writes, NULL },
 	{ "W8-secondary-write-error", 2, "W4 D1", "a secondary fails a write: it is out and marked before the write completes",
 	  secondary_write_error, NULL },
+	{ "W8-primary-write-error", 2, "W4 G3", "the writer's disk fails a write: it is out, and that durable, before the write completes",
+	  primary_write_error, NULL },
 	{ "W9-answer-after-the-end", 2, "W4 I14", "a write was given up for a peer whose answer comes later", answer_after_the_end,
 	  NULL },
 	{ "W10-lanes-out-of-order", 2, "W1 W5", "one lane is late, the other is not", lanes_out_of_order, NULL },
