@@ -21,7 +21,7 @@ static struct {
 	u64 nr_set[REPLICAS_MAX];
 	enum volume_role role;
 	enum volume_disk disk;
-	bool empty_chain, promoting, demoting, forced;
+	bool empty_chain, promoting, demoting, forced, member;
 	u32 flags;
 	u64 tail_id;
 	u64 unkept_id;	/* proposed by a primary without a disk: nobody has it yet, as far as it knows; or 0 */
@@ -121,6 +121,7 @@ static void remember(const struct volume *volume)
 	before.forced = volume->command.force;
 	before.flags = volume->super.flags;
 	before.tail_id = before.empty_chain ? 0 : lineage_tail(&volume->super.chain)->id;
+	before.member = !before.empty_chain && lineage_tail(&volume->super.chain)->members & NODE_BIT(volume->node);
 	before.unkept_id = volume->proposal.active && volume->disk != VOLUME_DISK_OK ? volume->proposal.id : 0;
 }
 
@@ -151,11 +152,12 @@ static void compare(const struct replica *replica, const struct volume_event *ev
 	else if (volume->role != before.role)
 		CHECK(event->type == VOLUME_EVENT_DEMOTE || before.demoting);
 	/*
-	 * History goes on; another one is adopted by a secondary only, from the source that it asked, and begun by a half-synced
-	 * replica that is promoted by force. What a primary without a disk proposes is withdrawn when all leave who were asked to keep it.
+	 * History goes on; another one is adopted by a secondary only, from the source that it asked, and begun by a replica that is
+	 * promoted by force and no member of the newest record. What a primary without a disk proposes is withdrawn when all leave
+	 * who were asked to keep it.
 	 */
 	if (frame && before.tail_id && (event->frame_type != WIRE_SYNC_ACCEPT || before.role == VOLUME_PRIMARY) &&
-	    !(volume->role != before.role && before.forced && before.flags & ONDISK_SYNCING))
+	    !(volume->role != before.role && before.forced && !before.member))
 		CHECK(lineage_find(&volume->super.chain, before.tail_id) || before.tail_id == before.unkept_id);
 	CHECK(volume->disk == before.disk || event->type == VOLUME_EVENT_DISK_FAILED);
 	for (slot = 0; slot < REPLICAS_MAX && event->type != VOLUME_EVENT_FORGET; slot++)
