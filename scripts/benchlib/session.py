@@ -119,12 +119,18 @@ class Session:
         self.rounds[-1][row.name, system.name] = found
         self.say("round %d  %-10s %-24s %10.1f %-6s%s" % (
             number, system.name, row.name, found["value"], row.unit, details(found)))
-        if self.options.plugin and isinstance(row, rows.Fio) and row.phase in (rows.NORMAL, rows.CACHED):
-            spent = instructions.profile(self.site, row, system, self.options.runtime, self.options.out)
-            self.say("round %d  %-10s %-24s %10s instructions for each I/O: primary %.0f, secondary %.0f" % (
-                number, system.name, row.name, "", spent["primary"], spent["secondary"]))
+        if row.phase in (rows.NORMAL, rows.CACHED) or not system.mirrors:
+            self.count_instructions(number, row, system)
         if self.options.perf and system.name == "braid" and isinstance(row, rows.Fio):
             rows.profile(self.site, row, system.device, self.options.runtime, self.options.out)
+
+    def count_instructions(self, number, row, system):
+        """Once more, as the row was measured: for mirrors that are alone, while they still are."""
+        if not self.options.plugin or not isinstance(row, rows.Fio) or row.phase == rows.COLD:
+            return
+        spent = instructions.profile(self.site, row, system, self.options.runtime, self.options.out)
+        self.say("round %d  %-10s %-24s %10s instructions for each I/O: primary %.0f, secondary %.0f" % (
+            number, system.name, row.name, "", spent["primary"], spent["secondary"]))
 
     def measure_one(self, number, meter, row):
         system = meter.system
@@ -136,7 +142,9 @@ class Session:
             return rows.measure_fio(meter, row, self.options.runtime, number)
         system.peer_gone()
         try:
-            return rows.measure_fio(meter, row, self.options.runtime, number)
+            found = rows.measure_fio(meter, row, self.options.runtime, number)
+            self.count_instructions(number, row, system)
+            return found
         finally:
             self.rejoin(system)
 
