@@ -280,7 +280,7 @@ bool resync_compare_wanted(struct resync_compare *compare, u32 chunk_bytes)
 {
 	if (chunk_bytes <= RESYNC_SEND_BYTES)
 		return false;
-	if (compare->sending && ++compare->nr_sent < RESYNC_SAMPLE_PERIOD)
+	if (compare->sending && ++compare->nr_sent < (u32)RESYNC_SAMPLE_PERIOD << compare->doublings)
 		return false;
 	compare->nr_sent = 0;
 	return true;
@@ -291,6 +291,10 @@ void resync_compare_result(struct resync_compare *compare, u32 pieces, u32 diffe
 	if (compare->sending) {
 		compare->sending = differ * 4 >= pieces * 3;
 		compare->nr_differed = 0;
+		if (differ != pieces)
+			compare->doublings = 0;
+		else if (compare->doublings < RESYNC_SAMPLE_DOUBLINGS)
+			compare->doublings++;
 		return;
 	}
 	compare->nr_differed = differ == pieces ? compare->nr_differed + 1 : 0;

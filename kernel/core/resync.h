@@ -35,7 +35,8 @@ enum resync_limits {
 	RESYNC_QUEUE_NS = 30 * 1000 * 1000,	/* of the resync's own making, while the application is idle */
 
 	RESYNC_DIFFER_RUN = 8,			/* chunks that differ throughout, before comparing ends */
-	RESYNC_SAMPLE_PERIOD = 16,		/* while sending, one chunk of so many is compared */
+	RESYNC_SAMPLE_PERIOD = 16,		/* while sending, one chunk of so many is compared; */
+	RESYNC_SAMPLE_DOUBLINGS = 3,		/* of twice as many after each that differed throughout, so often */
 	RESYNC_SEND_BYTES = 16 << 10,		/* a chunk of so few is sent: comparing costs as much */
 };
 
@@ -98,6 +99,7 @@ bool resync_governor_io(struct resync_governor *governor, u64 now_ns, u64 begin_
 struct resync_compare {
 	u32 nr_differed;	/* compared chunks in a row that differed throughout */
 	u32 nr_sent;		/* not compared, since the last that was */
+	u32 doublings;		/* of RESYNC_SAMPLE_PERIOD */
 	bool sending;
 };
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How many instructions one I/O takes on each machine, function by function: counted by the emulator (instructions.c). What else
+"""How many instructions one I/O, or a MiB of a resync, takes on each machine, function by function: counted by the emulator (instructions.c). What else
 the host computes weighs far less than in times, and shows where packets and interrupts are shared: compare runs of one host load."""
 import bisect
 import os
@@ -89,30 +89,49 @@ def block_bytes(row):
     return int(number) << {"k": 10, "m": 20}[unit]
 
 
+class Counter:
+    """Counts from start() to stop(). end(): {"primary": instructions for each unit of what was done, "secondary": ...}; tables go
+    to instructions-LABEL-HOST.txt."""
+
+    def __init__(self, site):
+        self.site = site
+        self.symbols = [Symbols(node) for node in site.both()]  # takes a while
+        self.before = self.after = None
+
+    def start(self):
+        self.before = take(self.site, "before")
+
+    def stop(self):
+        self.after = take(self.site, "after")
+
+    def end(self, folder, label, done, unit):
+        totals = {}
+        for side, node, first, last, symbols in zip(("primary", "secondary"), self.site.both(), self.before, self.after, self.symbols):
+            found = by_function(read(first), read(last), symbols)
+            total = sum(entry[0] for entry in found.values())
+            totals[side] = total / done
+            with open(os.path.join(folder, "instructions-%s-%s.txt" % (label, node.name)), "w") as f:
+                f.write("%.0f %s, %.0f instructions for each\n\n%12s %7s %9s  function\n" % (
+                    done, unit, total / done, "for each", "share", "calls"))
+                for name, (spent, calls) in sorted(found.items(), key=lambda item: -item[1][0])[:TOP]:
+                    f.write("%12.0f %6.1f%% %9.2f  %s\n" % (spent / done, 100 * spent / total, calls / done, name))
+        return totals
+
+
 def profile(site, row, system, runtime_s, folder):
-    """Run the row again and count. Returns {"primary": instructions per I/O, "secondary": ...}; tables go to
-    instructions-SYSTEM-ROW-HOST.txt."""
-    symbols = [Symbols(node) for node in site.both()]
+    """Run the row again and count each of its I/Os."""
+    counter = Counter(site)
     load_s = runtime_s + LEAD_S + 3
     with ThreadPoolExecutor() as pool:
         load = pool.submit(site.primary.run, fio_command(row, system.device, load_s), load_s + 60)
         time.sleep(LEAD_S)
-        done, before = int(site.primary.must(SECTORS % system.device)), take(site, "before")
+        done = int(site.primary.must(SECTORS % system.device))
+        counter.start()
         time.sleep(runtime_s)
-        done, after = int(site.primary.must(SECTORS % system.device)) - done, take(site, "after")
+        done = int(site.primary.must(SECTORS % system.device)) - done
+        counter.stop()
         load.result()
     if not done:
         raise BenchError("nothing was done while instructions were counted")
-    done = done * 512 / block_bytes(row)    # the device may split what is submitted
-    totals = {}
-    for side, node, first, last, table in zip(("primary", "secondary"), site.both(), before, after, symbols):
-        found = by_function(read(first), read(last), table)
-        total = sum(entry[0] for entry in found.values())
-        totals[side] = total / done
-        path = os.path.join(folder, "instructions-%s-%s-%s.txt" % (system.name, row.name, node.name))
-        with open(path, "w") as f:
-            f.write("%.0f I/Os, %.0f instructions for each\n\n%12s %7s %9s  function\n" % (
-                done, total / done, "per I/O", "share", "calls"))
-            for name, (spent, calls) in sorted(found.items(), key=lambda item: -item[1][0])[:TOP]:
-                f.write("%12.0f %6.1f%% %9.2f  %s\n" % (spent / done, 100 * spent / total, calls / done, name))
-    return totals
+    # The device may split what is submitted.
+    return counter.end(folder, "%s-%s" % (system.name, row.name), done * 512 / block_bytes(row), "I/Os")

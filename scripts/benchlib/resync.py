@@ -4,6 +4,7 @@ import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 
+from benchlib.instructions import Counter
 from benchlib.nodes import BenchError
 
 LIMIT_S = 120
@@ -67,18 +68,23 @@ def window(text):
 
 def timed_resync(meter, dirty):
     """Let the peer go, run the command `dirty` on the primary, let the peer come back. Returns (seconds, bytes that the
-    primary sent meanwhile)."""
+    primary sent meanwhile, Counter or None)."""
     system, first = meter.system, meter.site.primary
     system.peer_gone()
     first.must(dirty, LIMIT_S)
     before = meter.read(first)
+    counter = Counter(meter.site) if meter.counts_to else None
     with ThreadPoolExecutor() as pool:
         watcher = pool.submit(first.must, watch(system, LIMIT_S), 2 * LIMIT_S + 20)
+        if counter:
+            counter.start()
         system.peer_back()
         begin, end, done = window(watcher.result())
+    if counter:
+        counter.stop()
     if not done:
         raise BenchError("the resync was not done after %d s" % LIMIT_S)
-    return end - begin, meter.difference(before, meter.read(first))["sent_bytes"]
+    return end - begin, meter.difference(before, meter.read(first))["sent_bytes"], counter
 
 
 def device_bytes(meter):
@@ -88,15 +94,18 @@ def device_bytes(meter):
 def full(meter, number):
     """All of the device is sent."""
     size = device_bytes(meter)
-    seconds, sent = timed_resync(meter, fill_command(meter.system.device, 1000 + number))
+    seconds, sent, counter = timed_resync(meter, fill_command(meter.system.device, 1000 + number))
     if sent < size * 0.95:
         raise BenchError("only %d of %d bytes were sent: no full resync" % (sent, size))
-    return {"value": size / seconds / (1 << 20), "seconds": round(seconds, 3), "sent_bytes": sent}
+    found = {"value": size / seconds / (1 << 20), "seconds": round(seconds, 3), "sent_bytes": sent}
+    if counter:
+        found["instructions"] = counter.end(meter.counts_to, meter.system.name + "-resync-full", size / (1 << 20), "MiB")
+    return found
 
 
 def scattered(meter, number):
     """Blocks all over the device are sent; the value counts only them, whatever else the system sends."""
-    seconds, sent = timed_resync(meter, scatter_command(meter.system.device, 2000 + number))
+    seconds, sent, _ = timed_resync(meter, scatter_command(meter.system.device, 2000 + number))
     return {"value": SCATTERED_BLOCKS * 4096 / seconds / (1 << 20), "seconds": round(seconds, 3), "sent_bytes": sent,
             "blocks_per_s": round(SCATTERED_BLOCKS / seconds)}
 

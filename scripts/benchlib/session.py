@@ -78,6 +78,7 @@ class Session:
             # The first row is not to pay for what every region costs once: that is the cold row's matter.
             self.site.primary.must(rows.warm_command(system.device))
         meter = rows.Meter(self.site, system, disks)
+        meter.counts_to = self.options.out if self.options.plugin else None
         for row in chosen:
             self.measure(number, meter, row)
 
@@ -119,7 +120,9 @@ class Session:
         self.rounds[-1][row.name, system.name] = found
         self.say("round %d  %-10s %-24s %10.1f %-6s%s" % (
             number, system.name, row.name, found["value"], row.unit, details(found)))
-        if row.phase in (rows.NORMAL, rows.CACHED) or not system.mirrors:
+        if "instructions" in found:
+            self.say_instructions(number, row, system, "MiB", found["instructions"])
+        elif row.phase in (rows.NORMAL, rows.CACHED) or not system.mirrors:
             self.count_instructions(number, row, system)
         if self.options.perf and system.name == "braid" and isinstance(row, rows.Fio):
             rows.profile(self.site, row, system.device, self.options.runtime, self.options.out)
@@ -128,9 +131,12 @@ class Session:
         """Once more, as the row was measured: for mirrors that are alone, while they still are."""
         if not self.options.plugin or not isinstance(row, rows.Fio) or row.phase == rows.COLD:
             return
-        spent = instructions.profile(self.site, row, system, self.options.runtime, self.options.out)
-        self.say("round %d  %-10s %-24s %10s instructions for each I/O: primary %.0f, secondary %.0f" % (
-            number, system.name, row.name, "", spent["primary"], spent["secondary"]))
+        self.say_instructions(number, row, system, "I/O", instructions.profile(
+            self.site, row, system, self.options.runtime, self.options.out))
+
+    def say_instructions(self, number, row, system, unit, spent):
+        self.say("round %d  %-10s %-24s %10s instructions for each %s: primary %.0f, secondary %.0f" % (
+            number, system.name, row.name, "", unit, spent["primary"], spent["secondary"]))
 
     def measure_one(self, number, meter, row):
         system = meter.system

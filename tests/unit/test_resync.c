@@ -413,6 +413,37 @@ static void test_compare_until_all_differs(void **state)
 	}
 }
 
+/* Chunks that are sent before the next one is compared, which differs in @differ of 32 pieces. */
+static u32 sent_before(struct resync_compare *compare, u32 differ)
+{
+	u32 nr = 1;
+
+	while (!resync_compare_wanted(compare, RESYNC_CHUNK_BYTES))
+		nr++;
+	resync_compare_result(compare, 32, differ);
+	return nr;
+}
+
+static void test_samples_become_rare_while_all_differs(void **state)
+{
+	struct resync_compare compare = { 0 };
+	u32 i;
+
+	(void)state;
+	for (i = 0; i < RESYNC_DIFFER_RUN; i++)
+		assert_int_equal(sent_before(&compare, 32), 1);
+	assert_int_equal(sent_before(&compare, 32), 16);
+	assert_int_equal(sent_before(&compare, 32), 32);
+	assert_int_equal(sent_before(&compare, 32), 64);
+	assert_int_equal(sent_before(&compare, 32), 128);
+	assert_int_equal(sent_before(&compare, 31), 128);
+	assert_int_equal(sent_before(&compare, 32), 16);	/* something is equal here: look again soon */
+	assert_int_equal(sent_before(&compare, 0), 32);
+	for (i = 0; i < RESYNC_DIFFER_RUN; i++)
+		assert_int_equal(sent_before(&compare, 32), 1);
+	assert_int_equal(sent_before(&compare, 32), 16);
+}
+
 static void test_small_chunks_are_sent(void **state)
 {
 	struct resync_compare compare = { 0 };
@@ -561,6 +592,7 @@ int main(void)
 		cmocka_unit_test(test_idle_window_is_no_longer_than_it_pays),
 		cmocka_unit_test(test_runs_share),
 		cmocka_unit_test(test_compare_until_all_differs),
+		cmocka_unit_test(test_samples_become_rare_while_all_differs),
 		cmocka_unit_test(test_small_chunks_are_sent),
 		cmocka_unit_test(test_parts_of_granules_are_carried),
 		cmocka_unit_test(test_a_mark_ends_what_is_carried),
