@@ -320,7 +320,9 @@ static void begin(struct world *world, u8 node)
 		meta->phase = PHASE_SUPER;
 	if ((meta->current.kind == SAVE_EVICT || meta->current.kind == SAVE_EVICTED) && MUTANT(evict_before_maps))
 		meta->phase = PHASE_EVICT;
-	if (n->disk_failed_posted) {
+	/* [meta.c] The demotion that asked for it was broken off: users may write again (seed 12600000048228, 4 nodes). */
+	if (n->disk_failed_posted ||
+	    (meta->current.kind == SAVE_RESET && meta->current.all && n->demote != DEMOTE_RESETTING)) {
 		meta->failed = true;
 		meta->phase = PHASE_END;
 	}
