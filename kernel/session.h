@@ -77,7 +77,10 @@ enum lane_haste {
  */
 int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame,
 		       enum lane_haste haste);
-/* What was queued as LANE_HELD for @node goes out: sent here, which sleeps, if @here; else by works, from any context but hard interrupt. */
+/*
+ * What was queued as LANE_HELD for @node goes out: sent here, which sleeps, if @here; else by works, from any context but hard
+ * interrupt.
+ */
 void braid_session_send_held(struct braid_net *bn, u8 node, bool here);
 /*
  * For a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. Only queues it.

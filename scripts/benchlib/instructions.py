@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
-"""How many instructions one I/O, or a MiB of a resync, takes on each machine, function by function: counted by the emulator (instructions.c). What else
-the host computes weighs far less than in times, and shows where packets and interrupts are shared: compare runs of one host load."""
+"""How many instructions one I/O, or a MiB of a resync, takes on each machine, function by function: counted by the emulator
+(instructions.c). What else the host computes weighs far less than in times, and shows where packets and interrupts are shared:
+compare runs of one host load."""
 import bisect
 import os
 import re
