@@ -98,8 +98,9 @@ class Meter:
     FIELDS = ("packets", "wire_bytes", "context_switches", "interrupts", "disk_writes", "metadata_writes",
               "bytes_copied", "allocations")
 
-    def __init__(self, site, system, disks):
-        self.site, self.system = site, system
+    def __init__(self, site, system, disks, counts_to=None):
+        """@counts_to: folder for the instructions that are counted, None: they are not."""
+        self.site, self.system, self.counts_to = site, system, counts_to
         self.disks = [os.path.basename(os.path.realpath(disk)) for disk in disks]
 
     def command(self, node):

@@ -77,8 +77,7 @@ class Session:
         if not sparse:
             # The first row is not to pay for what every region costs once: that is the cold row's matter.
             self.site.primary.must(rows.warm_command(system.device))
-        meter = rows.Meter(self.site, system, disks)
-        meter.counts_to = self.options.out if self.options.plugin else None
+        meter = rows.Meter(self.site, system, disks, self.options.out if self.options.plugin else None)
         for row in chosen:
             self.measure(number, meter, row)
 

@@ -37,8 +37,9 @@ write --iodepth=$TOGETHER --iodepth_batch_submit=$TOGETHER --iodepth_batch_compl
 [ $PACKETS -le $((WRITES / 3)) ] || fail "$PACKETS packets for $WRITES writes"
 
 step "the same, while the disk takes only a few at a time, so that their submitter sleeps between them"
-on alpha 'echo 4 >/sys/block/vdb/queue/nr_requests'
+tags=$(on alpha 'cat /sys/block/vdb/queue/nr_requests; echo 4 >/sys/block/vdb/queue/nr_requests')
 write --iodepth=$TOGETHER --iodepth_batch_submit=$TOGETHER --iodepth_batch_complete_min=$TOGETHER
+on alpha "echo $tags >/sys/block/vdb/queue/nr_requests"
 
 step "a filesystem's journal"
 on alpha 'mkfs.ext4 -q -b 4096 /dev/braid/v && mount /dev/braid/v /mnt &&
