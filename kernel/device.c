@@ -407,7 +407,7 @@ static void metadata_end(struct braid_volume *volume)
 {
 	if (!volume->clean || volume->disk_failed_posted)
 		return;
-	if (braid_meta_log_reset_wait(volume, CLOSE_WAIT_MS))
+	if (braid_meta_log_reset_wait(volume, 0, CLOSE_WAIT_MS))
 		return;
 	spin_lock_irq(&volume->lock);
 	volume->core.super.flags &= ~ONDISK_ATTACHED;

@@ -287,9 +287,12 @@ void braid_meta_save_super(struct braid_volume *volume, u32 token, bool maps_fir
 void braid_meta_log_reset(struct braid_volume *volume);
 /* Make every unsaved dirty bit durable now. Process context, sleeps; 0 or -EIO. Serialised with save_work. */
 int braid_meta_save_maps(struct braid_volume *volume);
-/* Superblock or log reset through save_work, then wait: 0, -EIO, -ETIMEDOUT or -EINTR (killed). Process context. */
+/*
+ * Superblock or log reset through save_work, then wait: 0, -EIO, -ETIMEDOUT or -EINTR (killed). Process context. Who gave up waiting
+ * does not end the request; the log reset of a spell of quiet (volume_quiesce()) that is over does nothing. @spell 0: nobody writes.
+ */
 int braid_meta_save_super_wait(struct braid_volume *volume, u32 timeout_ms);
-int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms);
+int braid_meta_log_reset_wait(struct braid_volume *volume, u64 spell, u32 timeout_ms);
 /*
  * Attach, after all that the log held is durable elsewhere: both copies of every part become empty, whatever they held. Process
  * context, sleeps; 0 or -EIO.

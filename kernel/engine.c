@@ -631,7 +631,7 @@ static int wait_idle(struct braid_volume *volume, u64 deadline)
 }
 
 /* The gate is closed and the device has no opener: everything written becomes stable everywhere [W6], then the role goes. */
-static enum braid_error demote_quiet(struct braid_volume *volume, u64 deadline)
+static enum braid_error demote_quiet(struct braid_volume *volume, u64 spell, u64 deadline)
 {
 	struct volume_event event = { .type = VOLUME_EVENT_DEMOTE, .node = NODE_NONE };
 	int result = wait_idle(volume, deadline);
@@ -639,7 +639,7 @@ static enum braid_error demote_quiet(struct braid_volume *volume, u64 deadline)
 	if (!result)
 		result = braid_io_flush_round(volume, left_ms(deadline));
 	if (!result && READ_ONCE(volume->core.disk) == VOLUME_DISK_OK)
-		result = braid_meta_log_reset_wait(volume, left_ms(deadline));
+		result = braid_meta_log_reset_wait(volume, spell, left_ms(deadline));
 	if (result)
 		return error_of(result);
 	return braid_engine_command(volume, &event, left_ms(deadline), NULL);
@@ -649,6 +649,7 @@ enum braid_error braid_volume_demote(struct braid_volume *volume, u32 timeout_ms
 {
 	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
 	enum braid_error error = BRAID_OK;
+	u64 spell = 0;
 
 	/* A probe by udev after the last close is no user: give it a moment. */
 	wait_event_killable_timeout(volume->changed, !READ_ONCE(volume->openers),
@@ -660,12 +661,12 @@ enum braid_error braid_volume_demote(struct braid_volume *volume, u32 timeout_ms
 		error = BRAID_ERROR_IN_USE;
 	if (!error) {
 		volume->demoting = true;
-		volume_quiesce(&volume->core);
+		spell = volume_quiesce(&volume->core);
 	}
 	spin_unlock_irq(&volume->lock);
 	if (error)
 		return error;
-	error = demote_quiet(volume, deadline);
+	error = demote_quiet(volume, spell, deadline);
 	spin_lock_irq(&volume->lock);
 	volume->demoting = false;
 	volume_unquiesce(&volume->core);

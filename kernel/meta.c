@@ -44,8 +44,8 @@ struct braid_meta_request {
 	enum request_type type;
 	bool maps_first;
 	bool post;		/* answer with an event; else complete @done */
-	bool abandoned;		/* who waited does so no more; under volume->lock */
 	u32 token;
+	u64 spell;		/* of quiet that a log reset was asked in; 0: none */
 	u64 deadline;		/* jiffies: patience of a log reset */
 	int result;
 	struct completion done;
@@ -242,30 +242,15 @@ int braid_meta_empty_log(struct braid_volume *volume)
 	return error;
 }
 
-/* Every region without a write since @epoch leaves. Returns how many remain. Under volume->lock. */
-static u32 log_evict_before(struct actlog *log, u64 epoch)
+/* One attempt of a log reset; *@remaining: regions still in use. maps_lock held. 0, -EIO or -ECANCELED. */
+static int log_reset_pass(struct braid_volume *volume, u64 spell, u32 *remaining)
 {
-	u32 slot, region;
-
-	for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT; slot = actlog_next(log, slot + 1, &region))
-		actlog_evict(log, region, epoch);
-	return log->nr_used;
-}
-
-/*
- * One attempt of a log reset; *@remaining: regions still in use. maps_lock held. 0, -EIO or -ECANCELED. Only the disk here is flushed: who
- * asked has had the others flushed and lets nobody write. Whose wait was broken off may let users write again, and then this flush
- * proves nothing [W6] (seed 12600000048228, 4 nodes).
- */
-static int log_reset_pass(struct braid_volume *volume, const struct braid_meta_request *request, u32 *remaining)
-{
-	u64 epoch = 0;
+	u64 epoch;
 	int error;
 
 	/* The writes stamped up to here ended before the flush, and the bits that they set are in the maps. */
 	spin_lock_irq(&volume->lock);
-	if (!request->abandoned)
-		epoch = actlog_flush_begin(&volume->core.log);
+	epoch = volume_log_reset_begin(&volume->core, spell);
 	spin_unlock_irq(&volume->lock);
 	if (!epoch)
 		return -ECANCELED;
@@ -275,7 +260,7 @@ static int log_reset_pass(struct braid_volume *volume, const struct braid_meta_r
 	if (error)
 		return error;
 	spin_lock_irq(&volume->lock);
-	*remaining = log_evict_before(&volume->core.log, epoch);
+	*remaining = actlog_evict_before(&volume->core.log, epoch);
 	spin_unlock_irq(&volume->lock);
 	return log_commit_all(volume);
 }
@@ -386,7 +371,7 @@ static void reset_or_keep(struct braid_volume *volume, struct braid_meta_request
 
 	list_del(&request->entry);
 	mutex_lock(&meta->maps_lock);
-	error = log_reset_pass(volume, request, &remaining);
+	error = log_reset_pass(volume, request->spell, &remaining);
 	mutex_unlock(&meta->maps_lock);
 	if (!error && remaining && time_before64(get_jiffies_64(), request->deadline)) {
 		list_add_tail(&request->entry, &meta->resets);
@@ -436,25 +421,28 @@ static void retry_timer(struct timer_list *timer)
 	queue_work(meta->volume->workqueue, &meta->volume->save_work);
 }
 
-/* Queue a request; with @wait a second reference is returned. Process context. */
-static struct braid_meta_request *request_queue(struct braid_volume *volume, enum request_type type, u32 token,
-						bool maps_first, bool wait)
+/* With @wait there is a second reference, for the caller, and no event. Process context. */
+static struct braid_meta_request *request_new(enum request_type type, bool wait)
 {
-	struct braid_meta *meta = volume->meta_private;
 	struct braid_meta_request *request = kzalloc(sizeof(*request), GFP_NOIO | __GFP_NOFAIL);
 
 	request->type = type;
-	request->token = token;
-	request->maps_first = maps_first;
+	request->maps_first = true;
 	request->post = !wait;
 	request->deadline = get_jiffies_64() + msecs_to_jiffies(RESET_PATIENCE_MS);
 	refcount_set(&request->references, wait ? 2 : 1);
 	init_completion(&request->done);
+	return request;
+}
+
+static void request_queue(struct braid_volume *volume, struct braid_meta_request *request)
+{
+	struct braid_meta *meta = volume->meta_private;
+
 	spin_lock_bh(&meta->requests_lock);
 	list_add_tail(&request->entry, &meta->requests);
 	spin_unlock_bh(&meta->requests_lock);
 	queue_work(volume->workqueue, &volume->save_work);
-	return request;
 }
 
 /* In turns: a command that waits ends when the volume is forced down meanwhile [L1]; the detach itself waits on. */
@@ -471,31 +459,39 @@ static int request_wait(struct braid_volume *volume, struct braid_meta_request *
 		left = wait_for_completion_killable_timeout(&request->done, msecs_to_jiffies(turn_ms));
 	} while (!left && timeout_ms && READ_ONCE(volume->removing) == removing);
 	result = left > 0 ? request->result : left < 0 ? -EINTR : -ETIMEDOUT;
-	spin_lock_irq(&volume->lock);
-	request->abandoned = true;
-	spin_unlock_irq(&volume->lock);
 	request_put(request);
 	return result;
 }
 
 void braid_meta_save_super(struct braid_volume *volume, u32 token, bool maps_first)
 {
-	request_queue(volume, REQUEST_SUPER, token, maps_first, false);
+	struct braid_meta_request *request = request_new(REQUEST_SUPER, false);
+
+	request->token = token;
+	request->maps_first = maps_first;
+	request_queue(volume, request);
 }
 
 void braid_meta_log_reset(struct braid_volume *volume)
 {
-	request_queue(volume, REQUEST_LOG_RESET, 0, true, false);
+	request_queue(volume, request_new(REQUEST_LOG_RESET, false));
 }
 
 int braid_meta_save_super_wait(struct braid_volume *volume, u32 timeout_ms)
 {
-	return request_wait(volume, request_queue(volume, REQUEST_SUPER, 0, true, true), timeout_ms);
+	struct braid_meta_request *request = request_new(REQUEST_SUPER, true);
+
+	request_queue(volume, request);
+	return request_wait(volume, request, timeout_ms);
 }
 
-int braid_meta_log_reset_wait(struct braid_volume *volume, u32 timeout_ms)
+int braid_meta_log_reset_wait(struct braid_volume *volume, u64 spell, u32 timeout_ms)
 {
-	return request_wait(volume, request_queue(volume, REQUEST_LOG_RESET, 0, true, true), timeout_ms);
+	struct braid_meta_request *request = request_new(REQUEST_LOG_RESET, true);
+
+	request->spell = spell;
+	request_queue(volume, request);
+	return request_wait(volume, request, timeout_ms);
 }
 
 /* ---- life ---- */

@@ -480,6 +480,15 @@ u32 actlog_next(const struct actlog *log, u32 from, u32 *region)
 	return ACTLOG_NO_SLOT;
 }
 
+u32 actlog_evict_before(struct actlog *log, u64 epoch)
+{
+	u32 slot, region;
+
+	for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT; slot = actlog_next(log, slot + 1, &region))
+		actlog_evict(log, region, epoch);
+	return log->nr_used;
+}
+
 u32 actlog_clear(struct actlog *log)
 {
 	u32 i;

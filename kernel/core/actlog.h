@@ -132,6 +132,8 @@ bool actlog_evict_wanted(const struct actlog *log);
 u32 actlog_evict_candidates(const struct actlog *log, u32 *regions, u32 max);
 /* Evict one region if it is still allowed: in_flight == 0, ACTIVE, stamp <= @epoch. True if it left. */
 bool actlog_evict(struct actlog *log, u32 region, u64 epoch);
+/* The same for every region: for a log reset. Returns the number of slots still in use. */
+u32 actlog_evict_before(struct actlog *log, u64 epoch);
 
 /* Iterate over every region in the log in any state but FREE: next slot >= @from in use, or ACTLOG_NO_SLOT. */
 u32 actlog_next(const struct actlog *log, u32 from, u32 *region);

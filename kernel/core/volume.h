@@ -261,7 +261,8 @@ struct volume {
 		u8 to;		/* whose promotion is granted then, or NODE_NONE */
 		u32 serial;
 	} unyielding;
-	u32 quiet;		/* > 0: gate closed by the glue (demotion, detach): volume_quiesce() */
+	u32 quiet;		/* > 0: gate closed by the glue (demotion): volume_quiesce() */
+	u64 quiet_spell;	/* counts the times that it was closed so */
 	bool reads_here;	/* every read may go to the local disk, unasked: as the last step left it; readable without the lock [W7] */
 	bool record_fits;	/* the newest record is the one that writes need [G2]: as the last step left it */
 	u32 in_flight;		/* writes, discards, flushes admitted and not ended */
@@ -389,8 +390,17 @@ bool volume_mark_wanted(struct volume *volume, u64 generation_id);
 u64 volume_mark_id(const struct volume *volume);
 bool volume_marked(struct volume *volume, u64 generation_id);
 
-void volume_quiesce(struct volume *volume);	/* closes the gate for new writes; nests */
+/* Closes the gate for new writes; nests. Returns the number of the spell of quiet that has begun, or goes on; never 0. */
+u64 volume_quiesce(struct volume *volume);
 void volume_unquiesce(struct volume *volume);
+/*
+ * A log reset begins: returns the epoch of its flush. When the disk here is flushed and all dirty bits are durable,
+ * actlog_evict_before() with that epoch. Only the disk here: who asks has had all others flushed, in the @spell of quiet that it
+ * asks in. 0 when that spell is over (the demotion was broken off): then nothing may leave, since users may have written again,
+ * and of that a flush here proves nothing for the others' caches [W6] (seed 12600000048228, 4 nodes). @spell 0: of
+ * VOLUME_DO_LOG_RESET, or of the detach.
+ */
+u64 volume_log_reset_begin(struct volume *volume, u64 spell);
 
 /* Peer of @node, or NULL when it has no slot. */
 struct volume_peer *volume_peer(struct volume *volume, u8 node);

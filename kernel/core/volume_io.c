@@ -279,15 +279,26 @@ bool volume_marked(struct volume *volume, u64 generation_id)
 	return tell;
 }
 
-void volume_quiesce(struct volume *volume)
+u64 volume_quiesce(struct volume *volume)
 {
-	volume->quiet++;
+	if (!volume->quiet++)
+		volume->quiet_spell++;
+	return volume->quiet_spell;
 }
 
 void volume_unquiesce(struct volume *volume)
 {
 	if (volume->quiet)
 		volume->quiet--;
+}
+
+u64 volume_log_reset_begin(struct volume *volume, u64 spell)
+{
+	if (spell && (!volume->quiet || spell != volume->quiet_spell) && !MUTANT(reset_outlives_quiet)) {
+		MARK(reset_after_quiet);
+		return 0;
+	}
+	return actlog_flush_begin(&volume->log);
 }
 
 bool volume_up_to_date(const struct volume *volume)

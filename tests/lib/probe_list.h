@@ -167,6 +167,7 @@
 	X(attach_log_once, "I17", "D7", D7-log-begun-anew, "attach empties one copy of the log, and what follows it may be lost unseen") \
 	X(attach_log_first, "I17", "D6", sim, "attach empties the log before what it names is dirty on disk") \
 	X(save_error_hidden, "G3", "B10", D2-resolve-fails, "a superblock that could not be written is reported as saved") \
+	X(reset_outlives_quiet, "W6", "W6", W6-demotion-broken-off, "the log reset of a demotion that was broken off evicts what users wrote since") \
 	X(evict_tells_next_epoch, "W6", "W6", W6-late-eviction, "EVICT names a flush that has not ended") \
 	/* metadata on disk */ \
 	X(clear_widened, "D2", "B17", test_dirty, "clearing a part of a granule clears all of it") \

@@ -194,15 +194,6 @@ bool meta_log_step(struct world *world, u8 node)
 	return actlog_commit_wanted(&n->volume.log) && log_begin(n, false);
 }
 
-static u32 evict_before(struct actlog *log, u64 epoch)
-{
-	u32 slot, region;
-
-	for (slot = actlog_next(log, 0, &region); slot != ACTLOG_NO_SLOT; slot = actlog_next(log, slot + 1, &region))
-		actlog_evict(log, region, epoch);
-	return log->nr_used;
-}
-
 /* ---- maps ---- */
 
 /* One entry a map at this size of volume: its page, then the index that speaks of it. */
@@ -320,9 +311,9 @@ static void begin(struct world *world, u8 node)
 		meta->phase = PHASE_SUPER;
 	if ((meta->current.kind == SAVE_EVICT || meta->current.kind == SAVE_EVICTED) && MUTANT(evict_before_maps))
 		meta->phase = PHASE_EVICT;
-	/* [meta.c] The demotion that asked for it was broken off: users may write again (seed 12600000048228, 4 nodes). */
-	if (n->disk_failed_posted ||
-	    (meta->current.kind == SAVE_RESET && meta->current.all && n->demote != DEMOTE_RESETTING)) {
+	if (meta->phase == PHASE_FLUSH)
+		meta->epoch = volume_log_reset_begin(&n->volume, meta->current.spell);
+	if (n->disk_failed_posted || (meta->phase == PHASE_FLUSH && !meta->epoch)) {
 		meta->failed = true;
 		meta->phase = PHASE_END;
 	}
@@ -330,8 +321,6 @@ static void begin(struct world *world, u8 node)
 		meta->phase = PHASE_LOG;
 	if (meta->current.kind == SAVE_MARKS)
 		path_marks_saved(world, node, true);
-	if (meta->phase == PHASE_FLUSH)
-		meta->epoch = actlog_flush_begin(&n->volume.log);
 }
 
 static enum save_phase phase_after(enum save_kind kind, enum save_phase phase)
@@ -394,7 +383,7 @@ static void evict(struct world *world, u8 node)
 			actlog_evict(&n->volume.log, meta->current.regions[i], meta->epoch);
 		break;
 	default:
-		evict_before(&n->volume.log, meta->epoch);
+		actlog_evict_before(&n->volume.log, meta->epoch);
 		break;
 	}
 }
@@ -450,8 +439,8 @@ static void answer_reset(struct world *world, u8 node)
 		meta_save(world, node, &meta->current);	/* regions are in use: again later */
 		return;
 	}
-	if (meta->current.all) {	/* the demotion's own */
-		if (n->demote == DEMOTE_RESETTING)
+	if (meta->current.spell) {	/* a demotion's; nobody waits for it when that was broken off */
+		if (n->demote == DEMOTE_RESETTING && meta->current.spell == n->volume.quiet_spell)
 			path_demote_asks(world, node, !meta->failed);
 		return;
 	}

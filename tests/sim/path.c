@@ -131,6 +131,13 @@ bool path_internal_flush(struct world *world, u8 node)
 	return true;
 }
 
+void path_demote_broken_off(struct node *n)
+{
+	n->demote = DEMOTE_NONE;
+	n->command_pending = false;
+	volume_unquiesce(&n->volume);
+}
+
 /* [engine.c] Everything was flushed and the log is empty, or that failed. */
 void path_demote_asks(struct world *world, u8 node, bool ok)
 {
@@ -141,15 +148,13 @@ void path_demote_asks(struct world *world, u8 node, bool ok)
 		world_event_simple(world, node, VOLUME_EVENT_DEMOTE, NODE_NONE);
 		return;
 	}
-	n->demote = DEMOTE_NONE;
-	n->command_pending = false;
-	volume_unquiesce(&n->volume);
+	path_demote_broken_off(n);
 }
 
 void path_round_ended(struct world *world, u8 node, bool ok)
 {
 	struct node *n = &world->node[node];
-	struct save_request save = { .kind = SAVE_RESET, .all = true };
+	struct save_request save = { .kind = SAVE_RESET, .spell = n->volume.quiet_spell };
 
 	n->round_active = false;
 	if (n->demote != DEMOTE_EVICTING)
@@ -880,9 +885,7 @@ bool path_demote_step(struct world *world, u8 node)
 		return true;
 	}
 	if (n->volume.role != VOLUME_PRIMARY || world_below(world, 5000) == 0) {	/* its deadline passed */
-		n->demote = DEMOTE_NONE;
-		n->command_pending = false;
-		volume_unquiesce(&n->volume);
+		path_demote_broken_off(n);
 		return true;
 	}
 	if (n->demote != DEMOTE_QUIET || n->round_active)

@@ -477,6 +477,50 @@ static void late_eviction(void)
 	settle();
 }
 
+/*
+ * The log reset that a demotion had asked for comes when that was broken off and a user has written again, to a replica with the
+ * write in its cache only. It is the target of a resync, and the flush that proves its blocks is older than the write.
+ */
+static void demotion_broken_off(void)
+{
+	struct node *n = &stage.node[0];
+	struct save_request late;
+	struct ticket ticket;
+	u32 lane;
+
+	promote(0);
+	write_everything(0);
+	flush_done(0);
+	isolate(1);
+	write_done(0, group(1));
+	until(fault_demote(&stage, 0));
+	until(n->demote == DEMOTE_RESETTING);
+	late = n->meta.queue[--n->meta.nr_queued];
+	must(late.kind == SAVE_RESET);
+	path_demote_broken_off(n);
+	hold_kind(0, 1, MESSAGE_FLUSH);
+	rejoin(1);
+	until(next_kind(0, 1, MESSAGE_FLUSH));
+	lane = stage.lane[0][1][1].first && stage.lane[0][1][1].first->kind == MESSAGE_FLUSH ? 1 : 2;
+	hold(1, 0, 1u << lane, ANY);	/* its answer is the last that is missing for the proof */
+	release(0, 1);
+	until(next_kind(1, 0, MESSAGE_ACK));
+	ticket = write_begins(0, cell(GROUP_CELLS) | cell(GROUP_CELLS + 1));
+	until(took_off(ticket));
+	if (lane_of(ticket) != lane) {
+		until(over(ticket));
+		meta_save(&stage, 0, &late);
+		until(!n->meta.nr_queued && n->meta.phase == PHASE_IDLE);
+	}
+	release_all();
+	until(over(ticket));
+	must(acked(ticket));
+	until(!granules_dirty(0, 1));
+	power_cut(1);
+	boot(1);
+	settle();
+}
+
 static const struct story stories[] = {
 	{ "W1-flush-beside-a-held-write", 2, "W5 I1", "a flush stands for acknowledged writes, not for one that is held up",
 	  flush_beside_a_held_write, NULL },
@@ -488,6 +532,8 @@ static const struct story stories[] = {
 	  caches_come_and_go, NULL },
 	{ "W6-write-and-flush-in-turn", 2, "W5 I1", "a write before each flush is FUA, the flush needs no peer; then both lose power",
 	  write_and_flush_in_turn, NULL },
+	{ "W6-demotion-broken-off", 2, "W6 I6", "the log reset of a demotion that was broken off comes when users write again",
+	  demotion_broken_off, NULL },
 	{ "W6-late-eviction", 3, "W6 I5", "word of an eviction arrives when the region is in use again", late_eviction, NULL },
 	{ "W7-overlapping-writes", 2, "W1 I3", "writes that overlap, on lanes of different speed", overlapping_writes, NULL },
 	{ "W8-secondary-write-error", 2, "W4 D1", "a secondary fails a write: it is out and marked before the write completes",

@@ -111,6 +111,7 @@ struct save_request {
 	bool maps_first, all;
 	u8 node;
 	u64 epoch;
+	u64 spell;		/* of a demotion's SAVE_RESET */
 	u32 regions[16];
 	u32 nr_regions;
 };
@@ -402,6 +403,8 @@ bool path_round_step(struct world *world, u8 node);
 bool path_round_wanted(const struct node *n);
 bool path_demote_step(struct world *world, u8 node);
 bool path_demote_wanted(const struct node *n);
+/* The caller does not wait any longer, before it has asked for the role to go: users may write again. */
+void path_demote_broken_off(struct node *n);
 bool path_apply_step(struct world *world, u8 node);
 bool path_request_step(struct world *world, u8 node, struct request *r);
 bool path_request_wanted(const struct request *r);

@@ -619,6 +619,34 @@ static void test_gates(void **state)
 	assert_false(volume->io_waits);
 }
 
+/* The log reset of a demotion that was broken off, though another one is under way by now. */
+static void test_reset_of_a_spell_W6(void **state)
+{
+	u64 spell, again, epoch;
+
+	(void)state;
+	bed_writing();
+	assert_int_equal(actlog_get(&volume->log, 3, volume->log.epoch), ACTLOG_WAIT);
+	actlog_commit_begin(&volume->log);
+	actlog_commit_end(&volume->log, true);
+	actlog_put(&volume->log, 3, true);
+	spell = volume_quiesce(volume);
+	assert_int_not_equal(spell, 0);
+	assert_int_equal(volume_quiesce(volume), spell);		/* nests: the gate stays closed */
+	volume_unquiesce(volume);
+	assert_int_not_equal(volume_log_reset_begin(volume, spell), 0);
+	volume_unquiesce(volume);
+	assert_int_equal(volume_log_reset_begin(volume, spell), 0);
+	again = volume_quiesce(volume);
+	assert_int_not_equal(again, spell);
+	assert_int_equal(volume_log_reset_begin(volume, spell), 0);
+	epoch = volume_log_reset_begin(volume, again);
+	assert_int_equal(actlog_evict_before(&volume->log, 0), 1);
+	assert_int_equal(actlog_evict_before(&volume->log, epoch), 0);
+	volume_unquiesce(volume);
+	assert_int_not_equal(volume_log_reset_begin(volume, 0), 0);	/* nobody writes */
+}
+
 /* [D6] What is in flight has to fit into the smallest log that it goes to. */
 static void test_smallest_log_limits_D6(void **state)
 {
@@ -935,6 +963,7 @@ int main(void)
 		cmocka_unit_test(test_record_whose_save_failed_G3),
 		cmocka_unit_test(test_record_that_a_lost_peer_has_G3),
 		cmocka_unit_test(test_gates),
+		cmocka_unit_test(test_reset_of_a_spell_W6),
 		cmocka_unit_test(test_smallest_log_limits_D6),
 		cmocka_unit_test(test_reads_go_where_a_disk_is),
 		cmocka_unit_test(test_answers_too_late_W4),
