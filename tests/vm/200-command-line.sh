@@ -242,6 +242,26 @@ on alpha 'braid up web'
 in_sync web 30 alpha beta
 same_replicas vdb alpha beta
 
+# Regions have left the log in memory; its write hangs. Nobody waits for it any more, and users write again [W6].
+step "a demotion is killed while it empties the log"
+on alpha 'modprobe dm-delay && braid promote web &&
+	dd if=/dev/urandom of=/dev/braid/web bs=4k count=1 oflag=direct conv=notrunc status=none &&
+	dmsetup load slow --table "0 $(blockdev --getsz /dev/vdb) delay /dev/vdb 0 0 /dev/vdb 0 1000000 /dev/vdb 0 0" &&
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow'
+run_bg alpha 'exec braid demote web --timeout 600'
+demote=$JOB
+wait_vol alpha web 15 '.writes_now == "wait" and .log_used == 0'
+kill_bg "$demote" 9
+status=0
+wait_bg "$demote" 10 >/dev/null || status=$?
+[ $status = 137 ] || fail "a demotion that empties the log cannot be killed: status $status"
+wait_vol alpha web 5 '.role == "primary" and .writes_now == "open"'
+on alpha 'dmsetup load slow --table "0 $(blockdev --getsz /dev/vdb) linear /dev/vdb 0" &&
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow
+	dd if=/dev/urandom of=/dev/braid/web bs=4k count=4 oflag=direct conv=notrunc status=none && braid demote web'
+in_sync web 10 alpha beta
+same_replicas vdb alpha beta
+
 step "delete wants the id"
 on beta 'braid down web'
 refused beta wrong-id 'braid delete web --id 00000000000000aa'
