@@ -87,6 +87,14 @@ static bool with_primary(const struct world *world, u8 a, u8 b)
 	return world->node[a].volume.role == VOLUME_PRIMARY || world->node[b].volume.role == VOLUME_PRIMARY;
 }
 
+/* Whoever has not met a replica takes it to lack everything when they meet (learn_life()). */
+static bool has_met(const struct world *world, u8 node, u8 peer)
+{
+	const struct node *n = &world->node[node];
+
+	return (n->up ? &n->volume.super : &n->disk.super)->slot_replica[peer] || relation_of(world, node, peer) > VOLUME_GREETING;
+}
+
 static void check_pair(struct world *world, u8 a, u8 b)
 {
 	u8 block;
@@ -100,7 +108,8 @@ static void check_pair(struct world *world, u8 a, u8 b)
 			continue;
 		if (in_sync(world, a, b) && (with_primary(world, a, b) || (!in_log(world, a, block) && !in_log(world, b, block))))
 			world_violation(world, "I7", "in sync, but block %u is %u at %u and %u at %u", block, x, a, y, b);
-		if (!has_bit(world, a, b, block) && !has_bit(world, b, a, block) &&
+		if (has_met(world, a, b) && has_met(world, b, a) &&
+		    !has_bit(world, a, b, block) && !has_bit(world, b, a, block) &&
 		    !in_log(world, a, block) && !in_log(world, b, block))
 			world_violation(world, "I5", "block %u is %u at %u and %u at %u: no bit and no log says so", block, x, a, y, b);
 	}
@@ -115,7 +124,7 @@ static void check_primary(struct world *world, u8 node)
 		if (world->node[other].up && world->node[other].volume.role == VOLUME_PRIMARY)
 			world_violation(world, "I12", "%u and %u are primary", other, node);
 	for (block = 0; block < world->nr_blocks && !world->mistaken && disk_ok(n); block++)
-		if (n->cache[block] < world->acked[block])
+		if (n->cache[block] < world->acked[block] || n->cache[block] > world->next_stamp)
 			world_violation(world, "I1", "primary %u has %u in block %u, acknowledged is %u", node,
 					n->cache[block], block, world->acked[block]);
 }
@@ -232,8 +241,12 @@ static void print_node(const struct world *world, u8 node)
 	const struct generation *tail = lineage_tail(n->up ? &n->volume.super.chain : &n->disk.super.chain);
 	u8 i;
 
-	printf("        %u %-9s gen %llu=#%llu{%x}%s", node, !n->up ? "down" : n->volume.role == VOLUME_PRIMARY ? "PRIMARY" : "secondary",
-	       (unsigned long long)tail->number, (unsigned long long)tail->id, tail->members, tail->written ? "w" : "");
+	printf("        %u %-9s", node, !n->up ? "down" : n->volume.role == VOLUME_PRIMARY ? "PRIMARY" : "secondary");
+	if (tail)
+		printf(" gen %llu=#%llu{%x}%s", (unsigned long long)tail->number, (unsigned long long)tail->id, tail->members,
+		       tail->written ? "w" : "");
+	if ((n->up ? &n->volume.super : &n->disk.super)->flags & ONDISK_BLANK)
+		printf(" BLANK");
 	for (i = 0; i < world->nr_blocks; i++)
 		printf(" %u/%u%s", n->cache[i], n->platter[i], in_log(world, node, i) ? "L" : "");
 	for (i = 0; i < world->nr_nodes && n->up; i++)

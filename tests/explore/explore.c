@@ -6,6 +6,8 @@
  *   explore [NODES=2] [BLOCKS=2] [WRITES=1] [FLUSHES=0] [EVICTIONS=0] [CRASHES=1] [CUTS=0] [PROMOTES=1] [DEMOTES=0] [MISTAKES=0]
  *           [DISKS=0]     how often each may happen
  *           [START=cold]  nothing is connected and nobody is primary at first (else: in sync, node 0 is primary)
+ *           [FIRST=n]     node 0 has the first replica, the others are new (else: all were made together, long ago). Which of them read
+ *                         as zeroes and say so [R4]: 1 the new ones, and node 0 has data; 2 all; 3 node 0, and the new ones have junk
  *           [REGION=1]    two blocks share a region of the activity log
  *           [SAVES=2]     other things may happen while a superblock is being written
  *           [DELAYS=n]    what happens by itself happens in the order of move.c, but for n exceptions: for three nodes
@@ -24,7 +26,7 @@ struct arguments {
 	unsigned long long value;
 };
 
-enum { ARG_NODES, ARG_BLOCKS, ARG_FIRST_BUDGET, ARG_REGION = ARG_FIRST_BUDGET + BUDGETS, ARG_SAVES, ARG_STATES, ARG_SECONDS,
+enum { ARG_NODES, ARG_BLOCKS, ARG_FIRST_BUDGET, ARG_REGION = ARG_FIRST_BUDGET + BUDGETS, ARG_SAVES, ARG_FIRST, ARG_STATES, ARG_SECONDS,
        ARG_MEMORY, ARG_SELFCHECK, ARGS };
 
 static struct arguments arg[ARGS] = {
@@ -34,7 +36,7 @@ static struct arguments arg[ARGS] = {
 	[ARG_FIRST_BUDGET + BUDGET_CUTS] = { "CUTS", 0 }, [ARG_FIRST_BUDGET + BUDGET_PROMOTES] = { "PROMOTES", 1 },
 	[ARG_FIRST_BUDGET + BUDGET_DEMOTES] = { "DEMOTES", 0 }, [ARG_FIRST_BUDGET + BUDGET_MISTAKES] = { "MISTAKES", 0 },
 	[ARG_FIRST_BUDGET + BUDGET_DISK_FAILURES] = { "DISKS", 0 }, [ARG_FIRST_BUDGET + BUDGET_DELAYS] = { "DELAYS", 255 },
-	[ARG_REGION] = { "REGION", 0 }, [ARG_SAVES] = { "SAVES", 1 }, [ARG_STATES] = { "STATES", 0 },
+	[ARG_REGION] = { "REGION", 0 }, [ARG_SAVES] = { "SAVES", 1 }, [ARG_FIRST] = { "FIRST", 0 }, [ARG_STATES] = { "STATES", 0 },
 	[ARG_SECONDS] = { "SECONDS", 0 }, [ARG_MEMORY] = { "MEMORY", 4000 }, [ARG_SELFCHECK] = { "SELFCHECK", 0 },
 };
 
@@ -169,6 +171,7 @@ static void start(void)
 	world.nr_blocks = (u32)arg[ARG_BLOCKS].value;
 	world.one_region = arg[ARG_REGION].value;
 	world.two_phase_saves = arg[ARG_SAVES].value == 2;
+	world.first = (u8)arg[ARG_FIRST].value;
 	world.delay_bounded = arg[ARG_FIRST_BUDGET + BUDGET_DELAYS].value != 255;
 	world_init(&world);
 	if (!cold_start) {
@@ -432,8 +435,8 @@ int main(int argc, char **argv)
 		if (!parse(argv[i]))
 			return fprintf(stderr, "explore: %s: no such argument; they are in the head of explore.c\n", argv[i]), 2;
 	if (arg[ARG_NODES].value < 2 || arg[ARG_NODES].value > WORLD_NODES_MAX || arg[ARG_BLOCKS].value < 1 ||
-	    arg[ARG_BLOCKS].value > WORLD_BLOCKS_MAX)
-		return fprintf(stderr, "explore: 2 or 3 nodes, 1 to 3 blocks\n"), 2;
+	    arg[ARG_BLOCKS].value > WORLD_BLOCKS_MAX || arg[ARG_FIRST].value > FIRST_JUNK)
+		return fprintf(stderr, "explore: 2 or 3 nodes, 1 to 3 blocks, FIRST up to %u\n", FIRST_JUNK), 2;
 	if (arg[ARG_SELFCHECK].value)
 		return selfcheck();
 	if (!replay_path)

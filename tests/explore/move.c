@@ -368,6 +368,8 @@ void move_print(const struct world *world, struct move m)
 		printf("%u -> %u %s", m.a, m.b, wire_type_name(message->frame_type));
 		if (message->frame_type == WIRE_VERDICT)
 			printf(" %s %s", lineage_verdict_name(message->bits[0]), volume_plan_name(message->bits[1]));
+		if (message->frame_type == WIRE_GREET)
+			printf(" flags %x", message->flags);
 		break;
 	case MOVE_DATA:
 		message = &world->data[m.a][m.b].entry[0];

@@ -48,6 +48,17 @@ static void byte(struct codec *c, u8 *value)
 			(field) = (__typeof__(field))field_value_;	\
 	} while (0)
 
+/* The same of two bytes, for flags of greetings. */
+#define FIELD16(codec, field)						\
+	do {								\
+		u8 low_ = (u8)(field), high_ = (u8)((field) >> 8);	\
+									\
+		byte(codec, &low_);					\
+		byte(codec, &high_);					\
+		if ((codec)->load)					\
+			(field) = low_ | (u32)high_ << 8;		\
+	} while (0)
+
 static void generation_id(struct codec *c, u64 *id)
 {
 	u8 rank = 0;
@@ -318,7 +329,7 @@ static void facts(struct codec *c, struct volume_peer *peer, u32 newest)
 		return;
 	}
 	number(c, &f->number, newest);
-	FIELD(c, f->flags);
+	FIELD16(c, f->flags);
 	FIELD(c, f->replicas);
 	FIELD(c, f->primary);
 	FIELD(c, f->sync_source);
@@ -348,7 +359,7 @@ static void relation(struct codec *c, u8 node, u8 slot)
 	FIELD(c, current);
 	if (c->load)
 		peer->sent_serial = n->volume.facts_serial - !current;
-	FIELD(c, peer->sent_flags);
+	FIELD16(c, peer->sent_flags);
 	FIELD(c, peer->acks_pending);
 	FIELD(c, peer->acks_missed);
 	FIELD(c, peer->start_pending);
@@ -402,6 +413,7 @@ static void volume(struct codec *c, u8 node)
 {
 	struct node *n = &c->world->node[node];
 	struct volume *v = &n->volume;
+	const struct generation *tail;
 	u8 slot;
 
 	if (c->load) {
@@ -419,7 +431,8 @@ static void volume(struct codec *c, u8 node)
 	FIELD(c, v->primary);
 	FIELD(c, v->sync_source);
 	FIELD(c, v->authority);
-	if (!c->load && v->mark_asked_id != lineage_tail(&v->super.chain)->id)
+	tail = lineage_tail(&v->super.chain);
+	if (!c->load && (!tail || v->mark_asked_id != tail->id))
 		v->mark_asked_id = 0;
 	generation_id(c, &v->mark_asked_id);
 	FIELD(c, v->streaming);
@@ -577,7 +590,7 @@ static void frame(struct codec *c, u8 from, u8 to, struct message *m)
 	switch (m->frame_type) {
 	case WIRE_GREET:
 		number(c, &m->id, sender->peer[to].my_number);
-		FIELD(c, m->flags);
+		FIELD16(c, m->flags);
 		records(c, &m->chain.count, m->chain.record);
 		break;
 	case WIRE_VERDICT:

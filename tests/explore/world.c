@@ -467,13 +467,20 @@ void world_boot(struct world *world, u8 node)
 	world_run(world);
 }
 
+static void peer_up(struct world *world, u8 node, u8 peer)
+{
+	struct volume_event event = { .type = VOLUME_EVENT_PEER_UP, .node = peer, .features = WIRE_FEATURE_BLANK };
+
+	world->node[node].session[peer] = SESSION_UP;
+	world_event(world, node, &event);
+}
+
 void world_session(struct world *world, u8 a, u8 b)
 {
 	clear_queues(world, a, b);
 	clear_queues(world, b, a);
-	world->node[a].session[b] = world->node[b].session[a] = SESSION_UP;
-	world_simple_event(world, a, VOLUME_EVENT_PEER_UP, b);
-	world_simple_event(world, b, VOLUME_EVENT_PEER_UP, a);
+	peer_up(world, a, b);
+	peer_up(world, b, a);
 	world_run(world);
 }
 
@@ -523,7 +530,37 @@ static void format(struct world *world, u8 node)
 	}
 }
 
-/* All replicas made together, attached, no session yet. The budgets are the caller's to set. */
+/*
+ * A replica as it is when it was made a moment ago and knows of the others, but has met none: they lack everything [R2]. Node 0's is the
+ * only member of the first generation, which nobody wrote under.
+ */
+static void format_new(struct world *world, u8 node)
+{
+	struct node *n = &world->node[node];
+	struct ondisk_super *super = &n->disk.super;
+	bool blank = node ? world->first != FIRST_JUNK : world->first != FIRST_DATA;
+	u8 i, all = (u8)((1u << world->nr_blocks) - 1), content = node && !blank ? WORLD_JUNK : !blank;
+
+	super->chain.count = !node;
+	super->chain.record[0] = (struct generation){ .id = 1, .number = 1, .members = NODE_BIT(0), .writer = NODE_NONE };
+	super->flags = blank ? ONDISK_BLANK : 0;
+	memset(super->slot_replica, 0, sizeof(super->slot_replica));
+	for (i = 0; i < world->nr_nodes; i++)
+		n->disk_map[i] = i == node ? 0 : all;
+	memset(n->platter, content, sizeof(n->platter));
+	memset(n->cache, content, sizeof(n->cache));
+}
+
+/* What node 0 has from before is acknowledged, and flushed. */
+static void init_first(struct world *world)
+{
+	world->real[1] = false;
+	world->next_stamp = world->first == FIRST_DATA;
+	memset(world->acked, world->next_stamp, sizeof(world->acked));
+	memset(world->firm, world->next_stamp, sizeof(world->firm));
+}
+
+/* All replicas attached, no session yet. The budgets are the caller's to set. */
 void world_init(struct world *world)
 {
 	u8 i;
@@ -531,8 +568,12 @@ void world_init(struct world *world)
 	world->next_generation = 2;
 	world->next_id = 100;
 	world->real[1] = true;
+	if (world->first)
+		init_first(world);
 	for (i = 0; i < world->nr_nodes; i++) {
 		format(world, i);
+		if (world->first)
+			format_new(world, i);
 		world->node[i].pending = world->node[i].disk;
 		world_boot(world, i);
 	}

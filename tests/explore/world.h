@@ -30,7 +30,16 @@ enum {
 	WORLD_EVENTS_MAX = 48,
 	WORLD_IDS_MAX = 200,			/* generation ids alive at a time */
 	WORLD_PAGES = REPLICAS_MAX + WORLD_NODES_MAX,
+	WORLD_JUNK = 250,			/* content that nobody wrote: newer than any stamp */
 	WORLD_STALE = 200,			/* id, token or number that nothing refers to any more */
+};
+
+/* How the replicas came to be; see explore.c. */
+enum world_first {
+	FIRST_TOGETHER,
+	FIRST_DATA,
+	FIRST_BLANK,
+	FIRST_JUNK,
 };
 
 struct small_chain {
@@ -160,6 +169,7 @@ struct world {
 	/* the same in every state of a run */
 	u32 nr_nodes, nr_blocks;
 	bool one_region, two_phase_saves, delay_bounded;
+	u8 first;				/* enum world_first */
 	/* state */
 	struct node node[WORLD_NODES_MAX];
 	bool cut[WORLD_NODES_MAX][WORLD_NODES_MAX];
