@@ -130,7 +130,6 @@
 	X(grant_never_ends, "L1", "Q6", N1-every-dialogue-broken, "a grant outlives the promotion that asked for it") \
 	X(demoted_without_record, "G3", "Q11", Q11-demoted-after-a-loss, "a writer is demoted while its record still counts in a member that may lack acknowledged writes") \
 	X(diskless_stays_in_sync, "G4", "Q11", test_volume_command, "a primary whose disk failed stays in sync with the others when it is demoted") \
-	X(lockstep_facts_untold, "G5", "G5", test_volume_complete, "a peer that is no source or target any more is not told what changed meanwhile") \
 	X(demoted_beside_writes, "I12", "Q11", test_volume_command, "a demotion that was given up takes place when users write again") \
 	X(lacking_not_written, "G2", "Q11", test_volume_command, "the record that leaves out a member which may lack acknowledged writes counts as unwritten") \
 	X(forget_member, "G8", "Q4", G7-forget-a-member, "a replica that is still counted in sync can be forgotten") \
