@@ -6,8 +6,9 @@
  *   explore [NODES=2] [BLOCKS=2] [WRITES=1] [FLUSHES=0] [EVICTIONS=0] [CRASHES=1] [CUTS=0] [PROMOTES=1] [DEMOTES=0] [MISTAKES=0]
  *           [DISKS=0]     how often each may happen
  *           [START=cold]  nothing is connected and nobody is primary at first (else: in sync, node 0 is primary)
- *           [FIRST=n]     node 0 has the first replica, the others are new (else: all were made together, long ago). Which of them read
- *                         as zeroes and say so [R4]: 1 the new ones, and node 0 has data; 2 all; 3 node 0, and the new ones have junk
+ *           [FIRST=n]     node 0 has the first replica, the others are new (else: all were made together, long ago). Which of
+ *                         them read as zeroes and say so [R4]: 1 the new ones, and node 0 has data; 2 all; 3 node 0, and the
+ *                         new ones have junk
  *           [REGION=1]    two blocks share a region of the activity log
  *           [SAVES=2]     other things may happen while a superblock is being written
  *           [DELAYS=n]    what happens by itself happens in the order of move.c, but for n exceptions: for three nodes
@@ -26,8 +27,8 @@ struct arguments {
 	unsigned long long value;
 };
 
-enum { ARG_NODES, ARG_BLOCKS, ARG_FIRST_BUDGET, ARG_REGION = ARG_FIRST_BUDGET + BUDGETS, ARG_SAVES, ARG_FIRST, ARG_STATES, ARG_SECONDS,
-       ARG_MEMORY, ARG_SELFCHECK, ARGS };
+enum { ARG_NODES, ARG_BLOCKS, ARG_FIRST_BUDGET, ARG_REGION = ARG_FIRST_BUDGET + BUDGETS, ARG_SAVES, ARG_FIRST, ARG_STATES,
+       ARG_SECONDS, ARG_MEMORY, ARG_SELFCHECK, ARGS };
 
 static struct arguments arg[ARGS] = {
 	[ARG_NODES] = { "NODES", 2 }, [ARG_BLOCKS] = { "BLOCKS", 2 },

@@ -531,8 +531,8 @@ static void format(struct world *world, u8 node)
 }
 
 /*
- * A replica as it is when it was made a moment ago and knows of the others, but has met none: they lack everything [R2]. Node 0's is the
- * only member of the first generation, which nobody wrote under.
+ * A replica as it is when it was made a moment ago and knows of the others, but has met none: they lack everything [R2]. Node 0's
+ * is the only member of the first generation, which nobody wrote under.
  */
 static void format_new(struct world *world, u8 node)
 {

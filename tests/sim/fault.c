@@ -116,8 +116,8 @@ bool fault_detach(struct world *world, u8 node)
 }
 
 /*
- * Somebody else, up and complete, holds all that was acknowledged: an administrator who looks may give this copy up. Complete on its disk as
- * well: what its superblock does not say yet, goes with its power (seed 1795920091760, 2 nodes).
+ * Somebody else, up and complete, holds all that was acknowledged: an administrator who looks may give this copy up. Complete on
+ * its disk as well: what its superblock does not say yet, goes with its power (seed 1795920091760, 2 nodes).
  */
 static bool spare(const struct world *world, u8 node)
 {
