@@ -113,7 +113,8 @@ same_replicas vdb alpha beta
 step "the same, and the peer has it"
 SUM=$(odd_sum alpha)
 under_table "$HOLE"
-on alpha 'dd if=/dev/zero of=/dev/braid/web bs=3M count=1 seek=8M oflag=direct,seek_bytes conv=notrunc status=none'
+# Not zeroes: these may be there already, by the runs' own and by the write above.
+on alpha "tr '\\0' '\\377' </dev/zero | dd of=/dev/braid/web bs=3M count=1 iflag=fullblock seek=8M oflag=direct,seek_bytes conv=notrunc status=none"
 wait_vol alpha web 10 '.disk != "ok"'
 [ "$(odd_sum alpha)" != "$SUM" ] || fail "the write is not there"
 
