@@ -510,7 +510,7 @@ static void on_greet(struct step *step, struct volume_peer *peer, const struct w
 static bool record_decides(const struct volume *volume, const struct volume_peer *peer)
 {
 	return peer->relation == VOLUME_JOINING && volume->proposal.active && volume->proposal.adding == peer->node &&
-	       !MUTANT(joiner_left_by_verdict);
+	       !volume->proposal.joiner_next && !MUTANT(joiner_left_by_verdict);
 }
 
 static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)

@@ -232,6 +232,8 @@ struct volume {
 		bool saved;	/* the save here is over, if there is a disk */
 		bool kept;	/* and did not fail */
 		bool held;	/* a peer has it on its disk */
+		bool joiner_next;	/* whom it adds is asked when the others have answered */
+		bool member_left;	/* before it answered: it may be writing */
 		u32 replaced;	/* that mask as it was before, for the case that the record is withdrawn */
 		u32 token, serial;
 		u64 id;		/* of the record */

@@ -90,6 +90,8 @@ static void propose(struct step *step, u32 members, u8 writer, u8 adding)
 	volume->proposal.saved = false;
 	volume->proposal.kept = false;
 	volume->proposal.held = false;
+	volume->proposal.joiner_next = false;
+	volume->proposal.member_left = false;
 	volume->proposal.id = record.id;
 	volume->proposal.adding = adding;
 	volume->proposal.waiting = 0;
@@ -243,6 +245,51 @@ static void nobody_waited_for(struct step *step)
 	}
 }
 
+static void ask(struct step *step, const struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+	struct volume_action *action;
+
+	if (peer->node == volume->proposal.adding)
+		send_maps(step, peer);
+	action = step_send(step, peer, WIRE_RECORD);
+	action->frame.serial = volume->proposal.serial;
+	action->frame.value = volume_tail(volume)->id;
+	volume->proposal.waiting |= NODE_BIT(peer->node);
+}
+
+/*
+ * A replica that is no writer adds a member: one of those in sync may be a primary by now, and what it writes is acknowledged without
+ * the joiner until it has the record. It refuses it then. So the joiner counts as a member only when all of them have it [G2]; if one
+ * leaves before it answered the two compare again (seed 1795922760828, 4 nodes).
+ */
+static void joiner_is_next(struct step *step, struct volume_peer *peer)
+{
+	struct volume *volume = step->volume;
+
+	volume->proposal.joiner_next = false;
+	if (!(volume->streaming & NODE_BIT(peer->node)))
+		return;
+	if (!volume->proposal.member_left || MUTANT(joiner_beside_leaver)) {
+		ask(step, peer);
+		return;
+	}
+	MARK(member_left_before_joiner);
+	volume_leave(step, peer, VOLUME_GREETING);
+	peer->greet_wanted = peer->up;
+}
+
+static void everybody_answered(struct step *step)
+{
+	struct volume *volume = step->volume;
+	struct volume_peer *peer = volume_peer(volume, volume->proposal.adding);
+
+	if (peer && volume->proposal.joiner_next)
+		joiner_is_next(step, peer);
+	if (!volume->proposal.waiting)
+		nobody_waited_for(step);
+}
+
 /*
  * A save that failed may be on the disk all the same, which is being given up: DISK_FAILED follows and asks for another generation.
  * That one continues this, which the peers get as well. In its place it would be the other side of a split, should the disk
@@ -263,21 +310,17 @@ void volume_proposal_saved(struct step *step, bool ok)
 	volume->proposal.saved = true;
 	volume->proposal.kept = ok;
 	for_each_peer(volume, peer) {
-		struct volume_action *action;
-
 		if (peer->relation == VOLUME_TARGET_STARTING)	/* it waits for a chain that is durable here */
 			volume_send_accept(step, peer);
 		if (!(volume->streaming & NODE_BIT(peer->node)))
 			continue;
-		if (peer->node == volume->proposal.adding)
-			send_maps(step, peer);
-		action = step_send(step, peer, WIRE_RECORD);
-		action->frame.serial = volume->proposal.serial;
-		action->frame.value = volume_tail(volume)->id;
-		volume->proposal.waiting |= NODE_BIT(peer->node);
+		if (peer->node == volume->proposal.adding && volume->role != VOLUME_PRIMARY && !MUTANT(joiner_not_last))
+			volume->proposal.joiner_next = true;
+		else
+			ask(step, peer);
 	}
 	if (!volume->proposal.waiting)
-		nobody_waited_for(step);
+		everybody_answered(step);
 	else if (MUTANT(record_acks_not_awaited))
 		proposal_done(step);
 }
@@ -289,8 +332,9 @@ void volume_proposal_lost(struct step *step, u8 node)
 	if (!volume->proposal.active || !volume->proposal.saved || !(volume->proposal.waiting & NODE_BIT(node)))
 		return;
 	volume->proposal.waiting &= ~NODE_BIT(node);
+	volume->proposal.member_left = true;
 	if (!volume->proposal.waiting)
-		nobody_waited_for(step);
+		everybody_answered(step);
 }
 
 static void on_ack(struct step *step, struct volume_peer *peer, const struct wire_record_ack *ack)
@@ -304,9 +348,11 @@ static void on_ack(struct step *step, struct volume_peer *peer, const struct wir
 	if (!ack->ok && !MUTANT(refused_record_counts)) {
 		MARK(record_refused_there);
 		step_end_session(step, peer, WIRE_BYE_STUCK);	/* its chain went another way meanwhile */
-	} else {
-		volume->proposal.held |= (volume->proposal.waiting & NODE_BIT(peer->node)) && volume->proposal.saved;
-		volume_proposal_lost(step, peer->node);
+	} else if (volume->proposal.waiting & NODE_BIT(peer->node)) {
+		volume->proposal.held = true;
+		volume->proposal.waiting &= ~NODE_BIT(peer->node);
+		if (!volume->proposal.waiting)
+			everybody_answered(step);
 	}
 }
 

@@ -378,6 +378,8 @@ static void proposals(struct codec *c, struct node *n)
 		FIELD(c, v->proposal.saved);
 		FIELD(c, v->proposal.kept);
 		FIELD(c, v->proposal.held);
+		FIELD(c, v->proposal.joiner_next);
+		FIELD(c, v->proposal.member_left);
 		FIELD(c, v->proposal.replaced);
 		generation_id(c, &v->proposal.id);
 		FIELD(c, v->proposal.waiting);

@@ -654,6 +654,34 @@ static void writer_lost_at_the_end(void)
 	(void)ticket;
 }
 
+/*
+ * Node 1 adds node 0, and does not know yet that node 2, with which it is in sync, is writing: what those two acknowledge, node 0 has
+ * not. Then the writer is lost, and the two compare.
+ */
+static void added_behind_the_writer(void)
+{
+	promote(2);
+	write_everything(2);
+	isolate(0);
+	write_done(2, group(1));
+	demote(2);
+	hold_kind(1, 0, MESSAGE_RESYNC);
+	heal(0, 1);
+	until(relation(1, 0) == VOLUME_TARGET);
+	hold(2, 1, LANE_CONTROL, WIRE_GREET);
+	promote(2);
+	release(1, 0);
+	until(tail(1)->members == 7);
+	write_done(2, group(2));
+	pass(choice(100));
+	power_cut(2);
+	release_all();
+	until(!is_up(1, 2) && relation(1, 0) == VOLUME_IN_SYNC && relation(0, 1) == VOLUME_IN_SYNC);
+	promote_peer_down(choice(2), NODE_BIT(2));
+	boot(2);
+	settle();
+}
+
 /* The node that is being added is lost before its answer, and stays away: work goes on without it. */
 static void joiner_lost(u8 from, u8 to, u8 frame_type)
 {
@@ -807,6 +835,8 @@ static const struct story stories[] = {
 	  unrelated_histories, NULL },
 	{ "G19-history-changes-at-the-end", 3, "G2 R2", "the last step of a resync while a third replica is lost",
 	  history_changes_at_the_end, NULL },
+	{ "G19-added-behind-the-writer", 3, "G2 I1", "a secondary adds a member while another one has begun to write",
+	  added_behind_the_writer, NULL },
 	{ "G19-joiner-lost-unasked", 2, "W4 G2 D1", "the node that is being added is lost before it gets the record; work goes on",
 	  joiner_lost_unasked, NULL },
 	{ "G19-joiner-lost-unheard", 2, "W4 G2 D1", "the node that is being added is lost before its answer; work goes on",

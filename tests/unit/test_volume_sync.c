@@ -140,14 +140,58 @@ static void test_dry_but_dirty_D2(void **state)
 	expect_relation(HIGH, VOLUME_IN_SYNC);
 }
 
-/* The resync of HIGH is dry, and its record is on its way. */
-static void bed_joining(void)
+/* The resync of HIGH is dry, and LOW is asked whether it agrees. */
+static void bed_dry(void)
 {
 	bed_resyncing();
 	assert_int_equal(dirty_clear(&peer_of(HIGH)->map, 4096, 4096), 1);
 	post_node(VOLUME_EVENT_RESYNC_DRY, HIGH);
 	post_saved(true);
 	expect_relation(HIGH, VOLUME_JOINING);
+	assert_non_null(sent(LOW, WIRE_RECORD));
+}
+
+/* It does, and the record is on its way to HIGH. */
+static void bed_joining(void)
+{
+	bed_dry();
+	ack_record(LOW, volume->proposal.serial, true);
+	assert_non_null(sent(HIGH, WIRE_RECORD));
+	expect_relation(HIGH, VOLUME_JOINING);
+}
+
+/*
+ * LOW may have become a primary: what it writes is acknowledged without HIGH, until LOW has the record. So HIGH has it last, and not
+ * at all when LOW refuses or leaves (seed 1795922760828, 4 nodes).
+ */
+static void test_joiner_is_asked_last_G2(void **state)
+{
+	(void)state;
+	bed_dry();
+	assert_null(sent(HIGH, WIRE_RECORD));
+	ack_record(LOW, volume->proposal.serial, false);
+	expect_end(LOW, WIRE_BYE_STUCK);
+	assert_null(sent(HIGH, WIRE_RECORD));
+	post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+	assert_null(sent(HIGH, WIRE_RECORD));
+	expect_relation(HIGH, VOLUME_GREETING);			/* they compare again */
+	assert_false(volume->proposal.active);
+	assert_false(volume->streaming & NODE_BIT(HIGH));
+}
+
+/* Until it has the record it counts itself no member, and a verdict may part them. */
+static void test_verdict_before_the_record_I9(void **state)
+{
+	(void)state;
+	bed_dry();
+	greet(LOW, &volume->super.chain, WIRE_GREET_PRIMARY | WIRE_GREET_IN_SYNC);
+	greet(HIGH, &peer_of(HIGH)->facts->chain, WIRE_GREET_SYNCING);
+	assert_string_equal(volume_plan_name(peer_of(HIGH)->plan), "wait-primary");
+	agree(HIGH);
+	expect_relation(HIGH, VOLUME_WAITING);
+	ack_record(LOW, volume->proposal.serial, true);
+	assert_null(sent(HIGH, WIRE_RECORD));
+	assert_false(volume->proposal.active);
 }
 
 /* It goes on as this node's target, and is told by the end of the session that it is none (seed 12100000619047, 5 nodes). */
@@ -172,7 +216,6 @@ static void test_record_decides_while_joining_I9(void **state)
 	assert_string_equal(volume_plan_name(peer_of(HIGH)->plan), "target");
 	agree(HIGH);
 	expect_relation(HIGH, VOLUME_JOINING);
-	ack_record(LOW, volume->proposal.serial, true);
 	ack_record(HIGH, volume->proposal.serial, true);
 	expect_relation(HIGH, VOLUME_IN_SYNC);
 	assert_true(peer_of(HIGH)->confirmed);				/* nothing is left open that promotions would wait for */
@@ -455,6 +498,8 @@ int main(void)
 		cmocka_unit_test(test_start_under_an_old_plan),
 		cmocka_unit_test(test_dry_but_dirty_D2),
 		cmocka_unit_test(test_let_go_while_joining_R5),
+		cmocka_unit_test(test_joiner_is_asked_last_G2),
+		cmocka_unit_test(test_verdict_before_the_record_I9),
 		cmocka_unit_test(test_record_decides_while_joining_I9),
 		cmocka_unit_test(test_resync_that_fails),
 		cmocka_unit_test(test_member_is_told_when_it_is_equal),
