@@ -160,7 +160,7 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	struct volume *volume = step->volume;
 	/* One that joins still counts as our target there, and would wait for ever (seed 12100000619047, 5 nodes). */
 	bool resyncing = peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING;
-	bool was_in_sync = peer->relation == VOLUME_IN_SYNC;
+	bool was_in_sync = peer->relation == VOLUME_IN_SYNC, was_in_lockstep = in_lockstep(peer);
 	u32 bit = NODE_BIT(peer->node);
 
 	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
@@ -197,6 +197,8 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	peer->relation = relation;
 	if (was_in_sync)
 		volume_greet_others(volume);	/* this one included */
+	else if (was_in_lockstep && peer->up && peer->sent_serial != volume->facts_serial && !MUTANT(lockstep_facts_untold))
+		peer->greet_wanted = true;	/* what changed meanwhile it was not told, and may wait for it */
 }
 
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer)

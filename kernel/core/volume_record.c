@@ -34,12 +34,30 @@ void volume_note_lacking(struct volume *volume, u8 node)
 		volume->lacking |= NODE_BIT(node);
 }
 
+/*
+ * Was anything acknowledged under one of the records that this writer has made in turn? What its log names may all be from the writer
+ * before it, who left with everything flushed [I11] (explorer: WRITES=2 CUTS=2 PROMOTES=2 MISTAKES=1 DEMOTES=1). Without a disk there is no log
+ * to mark a record in, and nobody can tell.
+ */
+static bool wrote_here(const struct volume *volume)
+{
+	const struct chain *chain = &volume->super.chain;
+	u32 i;
+
+	if (volume->disk != VOLUME_DISK_OK || MUTANT(lacking_of_others))
+		return true;
+	for (i = chain->count; i && chain->record[i - 1].writer == volume->node; i--)
+		if (chain->record[i - 1].written)
+			return true;
+	return i == 0;	/* older ones are not kept */
+}
+
 /* Members by this writer's own record that may lack what was acknowledged under it: nobody else knows that. */
 static u32 lacking_members(const struct volume *volume)
 {
 	const struct generation *tail = volume_tail(volume);
 
-	if (volume->role != VOLUME_PRIMARY || !tail || tail->writer != volume->node)
+	if (volume->role != VOLUME_PRIMARY || !tail || tail->writer != volume->node || !wrote_here(volume))
 		return 0;
 	return volume->lacking & tail->members;
 }
@@ -390,8 +408,9 @@ static void on_record(struct step *step, struct volume_peer *peer, const struct 
 	bool stream = peer->relation == VOLUME_IN_SYNC || peer->relation == VOLUME_SOURCE;
 	const struct generation *tail = volume_tail(volume);
 
-	if (stream && tail && tail->id == body->record.parent_id && body->parent_written && !MUTANT(parent_mark_ignored))
-		lineage_mark_written(&volume->super.chain, tail->id);	/* a resync target has its writes but could not tell */
+	if (stream && tail && tail->id == body->record.parent_id && body->parent_written && !MUTANT(parent_mark_ignored) &&
+	    lineage_mark_written(&volume->super.chain, tail->id))	/* a resync target has its writes but could not tell */
+		volume_greet_others(volume);
 	if (!stream || volume->role == VOLUME_PRIMARY || volume->proposal.active ||
 	    !lineage_append(&volume->super.chain, &body->record)) {
 		MARK(record_refused_here);

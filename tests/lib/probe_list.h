@@ -87,6 +87,7 @@
 	/* comparing and planning */ \
 	X(changed_facts_not_greeted, "I9", "G10", sim, "facts that changed since the greeting are used but not greeted again") \
 	X(verdict_of_old_greeting, "I9", "G10", sim, "a verdict about an older greeting is compared with the newest plan") \
+	X(lacking_of_others, "I11", "G2", test_volume_command, "a record counts as written for what another writer's time left in the log") \
 	X(joiner_not_last, "G2", "G4", test_volume_sync, "a replica that is no writer adds a member before its other members agreed") \
 	X(joiner_beside_leaver, "G2", "G4", test_volume_sync, "and goes on when one of these has left, who may be writing") \
 	X(joiner_left_by_verdict, "I9", "G19", test_volume_sync, "a source leaves the new member, though that one may count itself in sync already") \

@@ -367,6 +367,7 @@ static void write_at_once(void)
 
 	assert_int_not_equal(actlog_get(&volume->log, 0, volume->log.epoch), ACTLOG_FULL);
 	volume_begin(volume, &ack, 0, 4096);
+	volume_marked(volume, lineage_tail(&volume->super.chain)->id);
 	volume_acked(volume, &ack, LOW, VOLUME_ANSWER_VOLATILE);
 	volume_acked(volume, &ack, HIGH, VOLUME_ANSWER_VOLATILE);
 	volume_acked(volume, &ack, ME, VOLUME_ANSWER_VOLATILE);
@@ -444,6 +445,33 @@ static void test_demotion_that_needs_no_record_G2(void **state)
 	ack_record(HIGH, volume->proposal.serial, true);
 	expect_done(VOLUME_OK, 0);
 	assert_int_equal(volume->lacking, 0);
+}
+
+/*
+ * What the log names is from the writer before this one, which left with everything flushed: the record that drops a member protects
+ * nothing, and would be a split's proof (explorer: WRITES=2 CUTS=2 PROMOTES=2 MISTAKES=1 DEMOTES=1).
+ */
+static void test_record_without_writes_I11(void **state)
+{
+	u32 wrote;
+
+	(void)state;
+	for (wrote = 0; wrote < 2; wrote++) {
+		bed_primary();
+		assert_int_not_equal(actlog_get(&volume->log, 0, volume->log.epoch), ACTLOG_FULL);
+		actlog_put(&volume->log, 0, true);
+		post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);		/* a first record of its own */
+		post_saved(true);
+		ack_record(LOW, volume->proposal.serial, true);
+		ack_record(HIGH, volume->proposal.serial, true);
+		assert_int_equal(lineage_tail(&volume->super.chain)->writer, ME);
+		if (wrote)
+			lineage_mark_written(&volume->super.chain, lineage_tail(&volume->super.chain)->id);
+		post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+		post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+		assert_int_equal(lineage_tail(&volume->super.chain)->members, NODE_BIT(ME) | NODE_BIT(HIGH));
+		assert_int_equal(lineage_tail(&volume->super.chain)->written, wrote);
+	}
 }
 
 /* The caller's deadline passes: this node stays primary, and the record is agreed on all the same. */
@@ -906,6 +934,7 @@ int main(void)
 		cmocka_unit_test(test_demote),
 		cmocka_unit_test(test_demotion_leaves_out_who_may_lack_G3),
 		cmocka_unit_test(test_demotion_that_needs_no_record_G2),
+		cmocka_unit_test(test_record_without_writes_I11),
 		cmocka_unit_test(test_demotion_given_up_L1),
 		cmocka_unit_test(test_demotion_too_late),
 		cmocka_unit_test(test_demotion_without_a_disk_G3),

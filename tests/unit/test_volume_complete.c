@@ -78,6 +78,39 @@ static void test_ready_with_an_older_chain_R1(void **state)
 	expect_relation(LOW, VOLUME_TARGET);
 }
 
+/*
+ * A target that is to wait for the primary instead, and what it waits for happened while it could not be told: this node is in sync
+ * with that primary. Found by the explorer: FIRST=1 START=cold NODES=3 BLOCKS=1 CUTS=1 DELAYS=1.
+ */
+static void test_target_is_told_when_it_goes_G5(void **state)
+{
+	struct chain theirs = chain_of(EVERYBODY), mine = theirs;
+	struct wire_greet facts;
+
+	(void)state;
+	chain_add(&mine, 2, EVERYBODY, LOW, true);
+	bed_start(&mine, EVERYBODY);
+	meet(HIGH, &theirs, 0);
+	post_value(HIGH, WIRE_SYNC_START, 0);
+	expect_relation(HIGH, VOLUME_TARGET_STARTING);
+	post_node(VOLUME_EVENT_PEER_UP, LOW);
+	greet(LOW, &mine, WIRE_GREET_PRIMARY);
+	facts = facts_of(HIGH, &theirs, 0);
+	facts.primary = LOW;
+	greet_with(HIGH, facts);
+	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_WAIT_PRIMARY);
+	agree(LOW);
+	expect_relation(LOW, VOLUME_IN_SYNC);
+	assert_null(sent(HIGH, WIRE_GREET));		/* in lockstep */
+	agree(HIGH);
+	expect_relation(HIGH, VOLUME_WAITING);
+	assert_non_null(sent(HIGH, WIRE_GREET));
+	assert_true(peer_of(HIGH)->sent_flags & WIRE_GREET_WITH_PRIMARY);
+	agree(HIGH);
+	expect_relation(HIGH, VOLUME_WAITING);
+	assert_null(sent(HIGH, WIRE_GREET));		/* once */
+}
+
 static void test_reads_wait_for_the_comparison_I3(void **state)
 {
 	struct chain chain = chain_of(EVERYBODY);
@@ -119,6 +152,7 @@ int main(void)
 		cmocka_unit_test(test_missed_record_means_half_synced_G4),
 		cmocka_unit_test(test_target_that_a_record_drops_G4),
 		cmocka_unit_test(test_ready_with_an_older_chain_R1),
+		cmocka_unit_test(test_target_is_told_when_it_goes_G5),
 		cmocka_unit_test(test_reads_wait_for_the_comparison_I3),
 		cmocka_unit_test(test_authority_goes_before_node_G6),
 	};
