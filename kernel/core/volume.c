@@ -160,7 +160,7 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	struct volume *volume = step->volume;
 	/* One that joins still counts as our target there, and would wait for ever (seed 12100000619047, 5 nodes). */
 	bool resyncing = peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING;
-	bool was_in_sync = peer->relation == VOLUME_IN_SYNC, was_in_lockstep = in_lockstep(peer);
+	bool was_in_sync = peer->relation == VOLUME_IN_SYNC;
 	u32 bit = NODE_BIT(peer->node);
 
 	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
@@ -197,8 +197,6 @@ void volume_leave(struct step *step, struct volume_peer *peer, enum volume_relat
 	peer->relation = relation;
 	if (was_in_sync)
 		volume_greet_others(volume);	/* this one included */
-	else if (was_in_lockstep && peer->up && peer->sent_serial != volume->facts_serial && !MUTANT(lockstep_facts_untold))
-		peer->greet_wanted = true;	/* what changed meanwhile it was not told, and may wait for it */
 }
 
 void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
@@ -515,6 +513,16 @@ static bool record_decides(const struct volume *volume, const struct volume_peer
 	       !volume->proposal.joiner_next && !MUTANT(joiner_left_by_verdict);
 }
 
+/*
+ * Before a resync starts the target is not greeted, and gets no records either. A verdict about what was before may say that nothing
+ * differs, while a primary has gone on without it since [I7] (explorer: FLUSHES=1 EVICTIONS=1 CRASHES=1 CUTS=1).
+ */
+static bool starting_facts_changed(const struct volume *volume, const struct volume_peer *peer)
+{
+	return (peer->relation == VOLUME_TARGET_STARTING || peer->relation == VOLUME_SOURCE_ASKED) &&
+	       peer->sent_serial != volume->facts_serial && !MUTANT(verdict_while_starting);
+}
+
 static void on_verdict(struct step *step, struct volume_peer *peer, const struct wire_verdict *verdict)
 {
 	if (!peer->greeted || verdict->my_number != peer->facts->number || verdict->my_number != peer->judged_number ||
@@ -522,6 +530,8 @@ static void on_verdict(struct step *step, struct volume_peer *peer, const struct
 		MARK(greetings_crossed);
 		return;		/* about greetings that were replaced meanwhile, or one not looked at during a log reset */
 	}
+	if (starting_facts_changed(step->volume, peer))
+		peer->greet_wanted = true;
 	if (step->volume->resetting || peer->greet_wanted) {
 		MARK(verdict_outdated);
 		return;		/* what this node said of itself is not so any more; it greets again */

@@ -88,7 +88,8 @@ void volume_choose_source(struct step *step)
 
 static void on_start(struct step *step, struct volume_peer *peer)
 {
-	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->confirmed || step->volume->sync_source != NODE_NONE) {
+	if (peer->plan != VOLUME_PLAN_I_AM_SOURCE || !peer->confirmed || step->volume->sync_source != NODE_NONE ||
+	    (peer->greet_wanted && !MUTANT(start_before_greeting))) {
 		MARK(start_under_old_plan);
 		return;		/* the plan changed meanwhile; the peer sees it from our newer greeting */
 	}

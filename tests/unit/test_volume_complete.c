@@ -79,7 +79,7 @@ static void test_ready_with_an_older_chain_R1(void **state)
 }
 
 /*
- * A target that is to wait for the primary instead, and what it waits for happened while it could not be told: this node is in sync
+ * A target that is to wait for the primary instead, and what it waits for happened while it was not greeted: this node is in sync
  * with that primary. Found by the explorer: FIRST=1 START=cold NODES=3 BLOCKS=1 CUTS=1 DELAYS=1.
  */
 static void test_target_is_told_when_it_goes_G5(void **state)
@@ -101,14 +101,47 @@ static void test_target_is_told_when_it_goes_G5(void **state)
 	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_WAIT_PRIMARY);
 	agree(LOW);
 	expect_relation(LOW, VOLUME_IN_SYNC);
-	assert_null(sent(HIGH, WIRE_GREET));		/* in lockstep */
+	assert_null(sent(HIGH, WIRE_GREET));
 	agree(HIGH);
-	expect_relation(HIGH, VOLUME_WAITING);
-	assert_non_null(sent(HIGH, WIRE_GREET));
+	assert_non_null(sent(HIGH, WIRE_GREET));	/* what they agreed on is of before */
 	assert_true(peer_of(HIGH)->sent_flags & WIRE_GREET_WITH_PRIMARY);
 	agree(HIGH);
 	expect_relation(HIGH, VOLUME_WAITING);
 	assert_null(sent(HIGH, WIRE_GREET));		/* once */
+}
+
+/*
+ * A session flaps right after the primary's first record. They start a resync, find that nothing differs after all, and the primary
+ * has gone on without the target when that answer comes (explorer: FLUSHES=1 EVICTIONS=1 CRASHES=1 CUTS=1).
+ */
+static void test_verdict_of_before_a_write_I7(void **state)
+{
+	struct chain theirs;
+	u64 id;
+
+	(void)state;
+	bed_writing();
+	id = lineage_tail(&volume->super.chain)->id;
+	theirs = volume->super.chain;
+	lineage_mark_written(&theirs, id);
+	post_node(VOLUME_EVENT_PEER_DOWN, HIGH);
+	meet(HIGH, &theirs, 0);
+	expect_relation(HIGH, VOLUME_WAITING);
+	post_value(HIGH, WIRE_SYNC_START, 0);
+	expect_relation(HIGH, VOLUME_TARGET_STARTING);
+	assert_false(volume_marked(volume, id));				/* it is not greeted for that */
+	greet(HIGH, &theirs, 0);
+	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_IN_SYNC);
+	post_node(VOLUME_EVENT_IO_WAITS, NODE_NONE);
+	post_saved(true);
+	ack_record(LOW, volume->proposal.serial, true);
+	assert_int_equal(volume_gate_write(volume), VOLUME_GATE_OPEN);
+	dirty_mark(&peer_of(HIGH)->map, 0, 4096);				/* by a write */
+	agree(HIGH);
+	expect_relation(HIGH, VOLUME_TARGET_STARTING);
+	assert_int_equal(peer_of(HIGH)->map.nr_set, 1);
+	assert_non_null(sent(HIGH, WIRE_GREET));
+	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_I_AM_SOURCE);
 }
 
 static void test_reads_wait_for_the_comparison_I3(void **state)
@@ -153,6 +186,7 @@ int main(void)
 		cmocka_unit_test(test_target_that_a_record_drops_G4),
 		cmocka_unit_test(test_ready_with_an_older_chain_R1),
 		cmocka_unit_test(test_target_is_told_when_it_goes_G5),
+		cmocka_unit_test(test_verdict_of_before_a_write_I7),
 		cmocka_unit_test(test_reads_wait_for_the_comparison_I3),
 		cmocka_unit_test(test_authority_goes_before_node_G6),
 	};

@@ -118,6 +118,20 @@ static void test_start_under_an_old_plan(void **state)
 	expect_relation(HIGH, VOLUME_WAITING);
 }
 
+/* Its mark is on the disk by now, and the target may find that nothing differs: it has to hear that first. */
+static void test_start_before_the_greeting_I9(void **state)
+{
+	(void)state;
+	bed_source();
+	peer_of(HIGH)->greet_wanted = true;
+	post_value(HIGH, WIRE_SYNC_START, 0);
+	expect_relation(HIGH, VOLUME_WAITING);
+	assert_non_null(sent(HIGH, WIRE_GREET));
+	agree_all();
+	post_value(HIGH, WIRE_SYNC_START, 0);
+	expect_relation(HIGH, VOLUME_TARGET_STARTING);
+}
+
 static void test_dry_but_dirty_D2(void **state)
 {
 	(void)state;
@@ -496,6 +510,7 @@ int main(void)
 		cmocka_unit_test(test_new_replica_keeps_no_bits_R2),
 		cmocka_unit_test(test_new_replica_changes_its_source_R2),
 		cmocka_unit_test(test_start_under_an_old_plan),
+		cmocka_unit_test(test_start_before_the_greeting_I9),
 		cmocka_unit_test(test_dry_but_dirty_D2),
 		cmocka_unit_test(test_let_go_while_joining_R5),
 		cmocka_unit_test(test_joiner_is_asked_last_G2),
