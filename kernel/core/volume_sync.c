@@ -177,6 +177,27 @@ static void replaced_at_adoption(struct volume *volume, const struct generation 
 		volume->super.replaced |= tail->members & ~NODE_BIT(source);
 }
 
+/*
+ * The chain whose tail was adopted from this source already. Its written mark may be older than the one here: writes of the stream
+ * come on other lanes. It must not be unmarked, nor the resync begin anew, which the source may have ended by now (explorer:
+ * WRITES=2 CRASHES=1 CUTS=1 PROMOTES=1).
+ */
+static bool adopted_before(struct step *step, const struct chain *chain)
+{
+	struct volume *volume = step->volume;
+	const struct generation *tail = lineage_tail(chain);
+
+	if (MUTANT(accepted_anew))
+		return lineage_equal(chain, &volume->super.chain);
+	if (!tail || !volume_tail(volume) || tail->id != volume_tail(volume)->id)
+		return false;
+	if (tail->written && lineage_mark_written(&volume->super.chain, tail->id)) {
+		volume_greet_others(volume);
+		step_save(step, false);
+	}
+	return true;
+}
+
 static void on_accept(struct step *step, struct volume_peer *peer, const struct wire_accept *accept)
 {
 	struct volume *volume = step->volume;
@@ -188,7 +209,7 @@ static void on_accept(struct step *step, struct volume_peer *peer, const struct 
 		return;
 	if ((peer->relation != VOLUME_SOURCE_ASKED && peer->relation != VOLUME_SOURCE) || volume->adopting.token)
 		return;
-	if (peer->relation == VOLUME_SOURCE && lineage_equal(&accept->chain, &volume->super.chain)) {
+	if (peer->relation == VOLUME_SOURCE && adopted_before(step, &accept->chain)) {
 		MARK(accepted_twice);
 		step_send(step, peer, WIRE_SYNC_READY)->frame.value = tail->id;	/* answers a start that was asked twice */
 		return;

@@ -90,6 +90,7 @@
 	X(lacking_of_others, "I11", "G2", test_volume_command, "a record counts as written for what another writer's time left in the log") \
 	X(joiner_not_last, "G2", "G4", test_volume_sync, "a replica that is no writer adds a member before its other members agreed") \
 	X(joiner_beside_leaver, "G2", "G4", test_volume_sync, "and goes on when one of these has left, who may be writing") \
+	X(accepted_anew, "L1", "R2", test_volume_sync, "a target that has a written mark by now adopts its source's chain once more, without it") \
 	X(start_before_greeting, "I9", "G10", test_volume_sync, "a source starts though its facts have changed and it is to greet anew") \
 	X(verdict_while_starting, "I7", "G10", test_volume_complete, "a verdict counts before a resync starts, though the facts that it is about have changed") \
 	X(joiner_left_by_verdict, "I9", "G19", test_volume_sync, "a source leaves the new member, though that one may count itself in sync already") \

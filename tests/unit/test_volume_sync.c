@@ -365,6 +365,27 @@ static void test_accept_at_the_wrong_time_G4(void **state)
 	post_accept(HIGH, &longer);
 	assert_int_equal(bed.actions.nr, 0);			/* nobody asked HIGH, nor is it there */
 
+	longer = bed_target();
+	longer.record[longer.count - 1].written = false;
+	post_accept(LOW, &longer);
+	post_saved(true);
+	expect_relation(LOW, VOLUME_SOURCE);
+	volume_marked(volume, 2);				/* by the first write of the stream */
+	post_accept(LOW, &longer);				/* late: sent before that */
+	assert_true(sent(LOW, WIRE_SYNC_READY)->frame.value == 2);
+	expect_relation(LOW, VOLUME_SOURCE);
+	assert_true(lineage_tail(&volume->super.chain)->written);
+
+	longer = bed_target();
+	longer.record[longer.count - 1].written = false;
+	post_accept(LOW, &longer);
+	post_saved(true);
+	longer.record[longer.count - 1].written = true;		/* the other way round */
+	post_accept(LOW, &longer);
+	assert_true(sent(LOW, WIRE_SYNC_READY)->frame.value == 2);
+	assert_true(lineage_tail(&volume->super.chain)->written);
+	assert_non_null(wanted(VOLUME_DO_SAVE_SUPER, NODE_NONE));
+
 	bed_primary();
 	post_accept(LOW, &longer);
 	assert_int_equal(bed.actions.nr, 0);
