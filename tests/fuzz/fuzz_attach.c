@@ -22,7 +22,7 @@ enum {
 };
 
 static u8 image[BLOCKS][META_BLOCK_BYTES];
-static bool unreadable[BLOCKS], written[BLOCKS];
+static bool unreadable[BLOCKS], written[BLOCKS], bent_before[BLOCKS];
 static struct ondisk_layout layout;
 static struct ondisk_super formatted;
 
@@ -142,7 +142,7 @@ static void make_image(struct fuzz_input *input)
 	for (i = 0; i < BLOCKS; i++)
 		if (written[i]) {
 			memset(image[i], 0, META_BLOCK_BYTES);
-			written[i] = unreadable[i] = false;
+			written[i] = unreadable[i] = bent_before[i] = false;
 		}
 	super.flags |= (bits & (ONDISK_SYNCING | ONDISK_ATTACHED)) | (bits & 2 ? ONDISK_BLANK : 0);
 	super.reconcile = bits >> 5 & 6;
@@ -261,10 +261,10 @@ static bool damage(struct fuzz_input *input)
 	u64 log = ondisk_actlog_offset(&layout, 0, 0) / META_BLOCK_BYTES, index = layout.index_offset / META_BLOCK_BYTES;
 	u32 block = where % 10 < 4 ? where % 2 + (where & 2 ? (u32)log : 0) : where % 10 < 6 ? (u32)index + where % 2 :
 		    (u32)(layout.page_offset / META_BLOCK_BYTES) + where % (SLOTS * PAGES);
-	bool map = block >= index, zero = true;
+	bool map = block >= index, zero = !bent_before[block];	/* what was bent before may get a right checksum now */
 	u32 offset, nr, i;
 
-	written[block] = true;
+	written[block] = bent_before[block] = true;
 	switch (what & 7) {
 	case 0:
 		unreadable[block] = true;
