@@ -124,6 +124,7 @@ check-crash:
 
 check-explore:
 	+$(MAKE) -C tests/explore BUILD=$(BUILD) check
+	+$(MAKE) -C tests/explore BUILD=$(BUILD) mutants
 
 check-model:
 	tests/model/run
