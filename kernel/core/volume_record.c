@@ -35,9 +35,9 @@ void volume_note_lacking(struct volume *volume, u8 node)
 }
 
 /*
- * Was anything acknowledged under one of the records that this writer has made in turn? What its log names may all be from the writer
- * before it, who left with everything flushed [I11] (explorer: WRITES=2 CUTS=2 PROMOTES=2 MISTAKES=1 DEMOTES=1). Without a disk there is no log
- * to mark a record in, and nobody can tell.
+ * Was anything acknowledged under one of the records that this writer has made in turn? What its log names may all be from the
+ * writer before it, who left with everything flushed [I11] (explorer: WRITES=2 CUTS=2 PROMOTES=2 MISTAKES=1 DEMOTES=1). Without a
+ * disk there is no log to mark a record in, and nobody can tell.
  */
 static bool wrote_here(const struct volume *volume)
 {
@@ -277,9 +277,9 @@ static void ask(struct step *step, const struct volume_peer *peer)
 }
 
 /*
- * A replica that is no writer adds a member: one of those in sync may be a primary by now, and what it writes is acknowledged without
- * the joiner until it has the record. It refuses it then. So the joiner counts as a member only when all of them have it [G2]; if one
- * leaves before it answered the two compare again (seed 1795922760828, 4 nodes).
+ * A replica that is no writer adds a member: one of those in sync may be a primary by now, and what that one writes is acknowledged
+ * without the joiner; it refuses the record. So the joiner is asked when all of them have it [G2], and if one leaves before it
+ * answered, the two compare anew instead (seed 1795922760828, 4 nodes).
  */
 static void joiner_is_next(struct step *step, struct volume_peer *peer)
 {
