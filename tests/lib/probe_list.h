@@ -121,6 +121,7 @@
 	X(promote_behind, "G4", "Q5", G1-behind-the-back, "a replica that knows of a newer history is promoted") \
 	X(promote_half_synced, "G4", "B6", test_volume_command, "a half-synced replica is promoted") \
 	X(promote_unreachable, "G8", "Q1", sim, "a replica is promoted while a member cannot be asked") \
+	X(called_down_though_seen, "G8", "Q6", test_volume_command, "a node that was called down is not asked, though it came up during the promotion") \
 	X(promotion_not_rechecked, "I12", "Q6", test_volume_command, "what changed while the peers were asked does not stop a promotion") \
 	X(primary_grants, "I12", "Q6", test_volume_command, "a primary allows another one") \
 	X(new_disk_testifies, "G4", "G16", test_volume_command, "a member with a new disk counts as one that knows of nothing newer") \

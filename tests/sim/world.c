@@ -425,10 +425,14 @@ void world_power_cut(struct world *world, u8 node)
 void world_boot(struct world *world, u8 node)
 {
 	struct node *n = &world->node[node];
+	u8 other;
 
 	if (!n->powered)
 		world_trace(world, "%u boots", node);
 	n->powered = true;
+	for (other = 0; other < world->nr_nodes; other++)	/* who called it down saw it so, and it is no longer (seed 276020, 4 nodes) */
+		if (world->node[other].command_down >> node & 1)
+			world->node[other].command_sure = false;
 	if (!meta_attach(world, node))
 		world_trace(world, "%u: metadata refused", node);
 }

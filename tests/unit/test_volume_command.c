@@ -344,6 +344,27 @@ static void test_refuses_whom_a_record_left_out_G4(void **state)
 	assert_int_equal(ask(HIGH, 1), VOLUME_OK);
 }
 
+/* LOW is called down, comes up while HIGH is asked, and goes again: it may have been made primary meanwhile. */
+static void test_called_down_and_seen_G8(void **state)
+{
+	u32 seen;
+
+	(void)state;
+	for (seen = 0; seen < 2; seen++) {
+		bed_in_sync();
+		post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+		agree_all();
+		post_promote(false, NODE_BIT(LOW));
+		assert_null(wanted(VOLUME_DO_COMMAND_DONE, NODE_NONE));
+		if (seen) {
+			post_node(VOLUME_EVENT_PEER_UP, LOW);
+			post_node(VOLUME_EVENT_PEER_DOWN, LOW);
+		}
+		answer_promotion(HIGH, true, VOLUME_OK);
+		expect_done(seen ? VOLUME_REFUSED_UNREACHABLE : VOLUME_OK, seen ? NODE_BIT(LOW) : 0);
+	}
+}
+
 static void test_demote(void **state)
 {
 	(void)state;
@@ -931,6 +952,7 @@ int main(void)
 		cmocka_unit_test(test_grants_one_at_a_time_I12),
 		cmocka_unit_test(test_refuses_beside_a_primary_I12),
 		cmocka_unit_test(test_refuses_whom_a_record_left_out_G4),
+		cmocka_unit_test(test_called_down_and_seen_G8),
 		cmocka_unit_test(test_demote),
 		cmocka_unit_test(test_demotion_leaves_out_who_may_lack_G3),
 		cmocka_unit_test(test_demotion_that_needs_no_record_G2),
