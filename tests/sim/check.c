@@ -132,13 +132,19 @@ bool check_knows_newest(const struct world *world, u8 node)
 	for (i = 0; i < world->nr_nodes; i++) {
 		struct chain mine = world->node[node].volume.super.chain, theirs = world->node[i].volume.super.chain;
 		enum lineage_verdict verdict;
-		const struct record *tail;
+		u32 at;
 
-		/* What a machine had under way when its power went may be on its disk: its log will tell. (Seed 1795371915300, 4 nodes.) */
-		tail = theirs.count ? record_find(world, theirs.record[theirs.count - 1].id) : NULL;
-		if (!world->node[i].powered && tail && tail->attempts) {
-			lineage_mark_written(&theirs, tail->id);
-			lineage_mark_written(&mine, tail->id);
+		/*
+		 * What a machine had under way when its power went may be on its disk: its log will tell (seed 1795371915300,
+		 * 4 nodes). Or the log of another one that it told of it, under a later record (seed 512484, 4 nodes).
+		 */
+		for (at = 0; !world->node[i].powered && at < theirs.count; at++) {
+			const struct record *record = record_find(world, theirs.record[at].id);
+
+			if (record && record->attempts) {
+				lineage_mark_written(&theirs, theirs.record[at].id);
+				lineage_mark_written(&mine, theirs.record[at].id);
+			}
 		}
 		verdict = lineage_compare(&mine, &theirs, NULL);
 
