@@ -514,8 +514,8 @@ static bool record_decides(const struct volume *volume, const struct volume_peer
 }
 
 /*
- * Before a resync starts the target is not greeted, and gets no records either. A verdict about what was before may say that nothing
- * differs, while a primary has gone on without it since [I7] (explorer: FLUSHES=1 EVICTIONS=1 CRASHES=1 CUTS=1).
+ * Before a resync starts the target is not greeted, and gets no records either. A verdict about what was before may say that
+ * nothing differs, while a primary has gone on without it since [I7] (explorer: FLUSHES=1 EVICTIONS=1 CRASHES=1 CUTS=1).
  */
 static bool starting_facts_changed(const struct volume *volume, const struct volume_peer *peer)
 {

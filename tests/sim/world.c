@@ -430,7 +430,8 @@ void world_boot(struct world *world, u8 node)
 	if (!n->powered)
 		world_trace(world, "%u boots", node);
 	n->powered = true;
-	for (other = 0; other < world->nr_nodes; other++)	/* who called it down saw it so, and it is no longer (seed 276020, 4 nodes) */
+	/* Who called it down saw it so, and it is no longer (seed 276020, 4 nodes). */
+	for (other = 0; other < world->nr_nodes; other++)
 		if (world->node[other].command_down >> node & 1)
 			world->node[other].command_sure = false;
 	if (!meta_attach(world, node))
