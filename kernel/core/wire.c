@@ -101,7 +101,7 @@ static enum wire_error decode_hello(const struct wire_input *in, union wire_body
 		return WIRE_BAD_FIELD;
 	return wire_field_error(hello->version_min >= 1 && hello->version_min <= hello->version_max &&
 				codec_node_valid(hello->node_id, false) && codec_node_valid(hello->peer_id, false) &&
-				hello->nr_lanes <= WIRE_LANES_MAX && hello->lane < hello->nr_lanes &&
+				hello->session_id && hello->nr_lanes <= WIRE_LANES_MAX && hello->lane < hello->nr_lanes &&
 				hello->insecure <= 1 && codec_is_zero(b + 25, 7));
 }
 
