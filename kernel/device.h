@@ -93,6 +93,7 @@ struct braid_volume {
 	union wire_body *body;		/* engine work only: scratch of a step, then of its actions */
 	u64 session[NODES_MAX];		/* number of the session with each node that the core knows as up, 0 none; engine work
 					 * writes it, under lock */
+	u64 entered[NODES_MAX];		/* request ids of that session come after this number; written before the session */
 	atomic_t receivers;		/* dispatch.c: frames being delivered */
 	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED, and when idle_waiters may go on */
 	struct {

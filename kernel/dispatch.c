@@ -15,9 +15,11 @@
  *   Out: a frame goes out only on a lane with that number.  In: frames of the control plane are queued behind PEER_UP; all
  *   others are dropped unless their session has that number. Nothing is lost by that: a peer sends such frames only to
  *   a relation, and relations begin with the greeting that this end sends after it has stepped PEER_UP.
- *   Numbers and request ids come from one sequence. A request that was begun in an older session and is sent late, or the
- *   answer to one, has an id below the number of the session: neither sent nor accepted. (Who waits for the answer was
- *   told by the core when PEER_DOWN was stepped.)
+ *   Numbers and request ids come from one sequence, and one more is taken when PEER_UP is stepped (volume->entered[node]), under
+ *   the lock under which ids are taken. A request that was begun in an older session and is sent late, or the answer to one, has
+ *   an id below that: neither sent nor accepted. (Who waits for the answer was told by the core when PEER_DOWN was
+ *   stepped.) The number of the session itself would not do: a write may take its id, for peers of the old stream, after the next
+ *   session opened and before the engine has stepped the end of the old one.
  *
  * A frame that is being delivered counts as a receiver of its volume: what it works on is freed after the last one only.
  *
@@ -73,15 +75,15 @@ u64 braid_volumes_session_number(void)
 	return (u64)atomic64_inc_return(&request_sequence);
 }
 
-/* Was the request begun before the session with @number opened? Sequence numbers may wrap. */
-static bool id_is_older(u64 id, u64 number)
-{
-	return ((number - id) & REQUEST_SEQUENCE_MASK) <= REQUEST_SEQUENCE_MASK / 2;
-}
-
 static bool is_in_session(const struct braid_volume *volume, u8 node, u64 number)
 {
-	return number && READ_ONCE(volume->session[node]) == number;
+	return number && smp_load_acquire(&volume->session[node]) == number;
+}
+
+/* Was the request begun before the volume entered the session that it is in? Sequence numbers may wrap. */
+static bool id_is_older(const struct braid_volume *volume, u8 node, u64 id)
+{
+	return ((READ_ONCE(volume->entered[node]) - id) & REQUEST_SEQUENCE_MASK) <= REQUEST_SEQUENCE_MASK / 2;
 }
 
 /* ---- lookup ---- */
@@ -363,15 +365,15 @@ static bool is_data_request(u8 type)
 
 bool braid_volumes_may_send(struct braid_net *bn, u8 node, u64 number, const struct braid_frame *frame)
 {
+	bool request = is_data_request(frame->header.type);
 	const struct braid_volume *volume;
 
-	if (is_data_request(frame->header.type) && id_is_older(frame->header.request_id, number))
-		return false;
 	if (!frame->volume_id)	/* of no volume, or acknowledgements, which who asked looks through */
 		return true;
 	volume = find_id(bn, frame->volume_id);
-	/* NULL: late answers of a volume that is going down; its engine looks itself */
-	return !volume || is_in_session(volume, node, number);
+	if (!volume)	/* it is going down: late answers go out, its engine looks itself; nobody waits for what it asks */
+		return !request;
+	return is_in_session(volume, node, number) && !(request && id_is_older(volume, node, frame->header.request_id));
 }
 
 /* Acknowledgements of several volumes may share a frame: the ids say whose they are. */
@@ -389,7 +391,7 @@ static void receive_acks(struct braid_net *bn, u8 node, u64 number, const struct
 				receiver_end(volume);
 			volume = receiver_of_minor(bn, minor);
 		}
-		if (!volume || !is_in_session(volume, node, number) || id_is_older(ack->request_id, number))
+		if (!volume || !is_in_session(volume, node, number) || id_is_older(volume, node, ack->request_id))
 			continue;
 		if (ack->request_id & BRAID_REQUEST_RESYNC)
 			braid_sync_acks(volume, node, ack->request_id, ack->result == WIRE_ACK_FAILED);
@@ -425,7 +427,7 @@ static bool may_receive(const struct braid_volume *volume, u8 node, u64 number, 
 	if (!is_in_session(volume, node, number))
 		return false;
 	return (header->type != WIRE_READ_DATA && header->type != WIRE_DIFFERS) ||
-	       !id_is_older(header->request_id, number);
+	       !id_is_older(volume, node, header->request_id);
 }
 
 static int receive_volume(struct braid_volume *volume, u8 node, unsigned int lane, const struct wire_header *header,

@@ -377,10 +377,12 @@ static void step(struct braid_volume *volume, struct volume_event *event)
 		event->random = get_random_u64();
 	} while (!event->random);
 	spin_lock_irq(&volume->lock);
-	if (event->type == VOLUME_EVENT_PEER_UP)
-		WRITE_ONCE(volume->session[event->node], event->value);
-	else if (event->type == VOLUME_EVENT_PEER_DOWN)
+	if (event->type == VOLUME_EVENT_PEER_UP) {
+		WRITE_ONCE(volume->entered[event->node], braid_volumes_session_number());
+		smp_store_release(&volume->session[event->node], event->value);
+	} else if (event->type == VOLUME_EVENT_PEER_DOWN) {
 		WRITE_ONCE(volume->session[event->node], 0);
+	}
 	volume_step(&volume->core, event, &volume->actions);
 	WARN_ON_ONCE(volume->core.slots_short);
 	spin_unlock_irq(&volume->lock);
