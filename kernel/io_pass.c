@@ -86,6 +86,9 @@ bool braid_read_pass(struct braid_volume *volume, struct bio *bio)
 
 	if (!READ_ONCE(volume->core.reads_here) || !disk)
 		return false;
+	/* The status of a bio that others are chained to may be theirs: no telling what failed, and nothing to take back. */
+	if (bio_flagged(bio, BIO_CHAIN))
+		return false;
 	read = kmem_cache_alloc(passed_cache, GFP_NOWAIT | __GFP_NOWARN);
 	if (!read)
 		return false;
