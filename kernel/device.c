@@ -129,7 +129,8 @@ static enum braid_error gendisk_create(struct braid_volume *volume)
 
 	volume->trusts = volume->core.super.compat & ONDISK_COMPAT_TRUST;
 	limits.stable_writes = volume->trusts;
-	if (bdev_max_discard_sectors(backing)) {
+	/* [W8] Executed as zeroes: a disk that can only write these would fill up by discards, where it can give back nothing. */
+	if (bdev_max_discard_sectors(backing) && bdev_write_zeroes_sectors(backing)) {
 		limits.discard_sectors_max = IO_BYTES_MAX >> SECTOR_SHIFT;
 		limits.discard_granularity_bytes = VOLUME_BLOCK_BYTES;
 	}
