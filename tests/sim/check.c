@@ -363,6 +363,21 @@ static void check_slots(struct world *world, u8 node)
 		world_violation(world, "D3", "node %u: a slot was wanted that had been given no memory", node);
 }
 
+/* A run costs every write something, and shares its window with others: it ends with its reason [R3]. */
+static void check_runs(struct world *world, u8 node)
+{
+	const struct node *n = &world->node[node];
+	u8 i;
+
+	for (i = 0; i < REPLICAS_MAX; i++) {
+		const struct volume_peer *peer = &n->volume.peer[i];
+
+		if (peer->node != NODE_NONE && n->resync[peer->node].running && peer->relation != VOLUME_TARGET &&
+		    peer->relation != VOLUME_JOINING)
+			world_violation(world, "R3", "a resync runs towards a node that is no target");
+	}
+}
+
 void check_after_step(struct world *world, u8 node, enum volume_role before)
 {
 	struct node *n = &world->node[node];
@@ -370,6 +385,7 @@ void check_after_step(struct world *world, u8 node, enum volume_role before)
 	const struct generation *tail = lineage_tail(chain);
 
 	check_slots(world, node);
+	check_runs(world, node);
 	if (before == VOLUME_SECONDARY && n->volume.role == VOLUME_PRIMARY)
 		promoted(world, node);
 	if (n->volume.role != VOLUME_PRIMARY)

@@ -672,8 +672,7 @@ static enum permission permission(const struct node *n, const struct apply *a)
 	if (is_resync ? volume_may_resync(v, a->from) :
 	    volume_may_apply(v, a->from, a->cells ? offset_of(a->cells) : 0, a->cells ? bytes_of(a->cells) : 0))
 		return MAY;
-	return v->role == VOLUME_SECONDARY && (peer->relation == VOLUME_ABSENT || peer->relation == VOLUME_GREETING ||
-					       peer->relation == VOLUME_SOURCE_ASKED) ? LATER : NEVER;
+	return v->role == VOLUME_SECONDARY && (peer->relation == VOLUME_GREETING || peer->relation == VOLUME_SOURCE_ASKED) ? LATER : NEVER;
 }
 
 /* Marks and log, once the range is ours. */

@@ -232,6 +232,7 @@ static void test_record_decides_while_joining_I9(void **state)
 	expect_relation(HIGH, VOLUME_JOINING);
 	ack_record(HIGH, volume->proposal.serial, true);
 	expect_relation(HIGH, VOLUME_IN_SYNC);
+	assert_non_null(wanted(VOLUME_DO_RESYNC_STOP, HIGH));
 	assert_true(peer_of(HIGH)->confirmed);				/* nothing is left open that promotions would wait for */
 	assert_int_equal(peer_of(HIGH)->plan, VOLUME_PLAN_IN_SYNC);
 }

@@ -554,6 +554,7 @@ static void test_fields_out_of_range(void **state)
 	REFUSED(WIRE_HELLO, sent.hello.lane = sent.hello.nr_lanes);
 	REFUSED(WIRE_HELLO, sent.hello.nr_lanes = WIRE_LANES_MAX + 1);
 	REFUSED(WIRE_HELLO, sent.hello.insecure = 2);
+	REFUSED(WIRE_HELLO, sent.hello.session_id = 0);
 	REFUSED(WIRE_CHALLENGE, sent.hello.version_max = sent.hello.version_min - 1);
 	REFUSED(WIRE_REFUSE, sent.refuse.code = 0);
 	REFUSED(WIRE_REFUSE, sent.refuse.code = WIRE_REFUSED_MAX + 1);
