@@ -198,7 +198,8 @@ static void request_ended(struct braid_request *request)
 		return;
 	}
 	braid_range_unlock(&volume->ranges, &request->range);
-	count_request(volume, request);
+	if (ok)
+		count_request(volume, request);
 	if (request->felt_ns)
 		braid_sync_io_end(volume, request->felt_ns);
 	if (request->flushing && !request->bio && request->kind == REQUEST_FLUSH)
@@ -541,11 +542,12 @@ static void start_work(struct work_struct *work)
 
 	spin_lock_irqsave(&volume->lock, flags);
 	redirect_reads(volume);
-	braid_flush_next(io);
 	spin_unlock_irqrestore(&volume->lock, flags);
 	blk_start_plug(&plug);
 	for (;;) {
 		spin_lock_irqsave(&volume->lock, flags);
+		if (list_empty(&io->ready))
+			braid_flush_next(io);	/* one that has nothing left to flush leads nobody: the next is looked at as well */
 		request = list_first_entry_or_null(&io->ready, struct braid_request, entry);
 		if (request)
 			list_del_init(&request->entry);
