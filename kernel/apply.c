@@ -379,9 +379,9 @@ static enum apply_step permission(const struct braid_apply_request *request)
 		allowed = volume_may_apply(core, request->node, request->io.offset_bytes, request->io.length_bytes);
 	if (allowed)
 		return APPLY_GO;
-	return core->role == VOLUME_SECONDARY &&
-	       (peer->relation == VOLUME_ABSENT || peer->relation == VOLUME_GREETING ||
-		peer->relation == VOLUME_SOURCE_ASKED) ? APPLY_QUEUED : APPLY_REFUSED;
+	/* A writer has this node's verdict, which followed a greeting: who is absent has gone, and would be waited for without an end. */
+	return core->role == VOLUME_SECONDARY && (peer->relation == VOLUME_GREETING || peer->relation == VOLUME_SOURCE_ASKED) ?
+	       APPLY_QUEUED : APPLY_REFUSED;
 }
 
 /* Owns its range. Under the lock. */

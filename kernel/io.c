@@ -126,9 +126,24 @@ void braid_request_ready(struct braid_request *request)
 	queue_work(request->volume->workqueue, &io->work);
 }
 
-void braid_request_range_ready(struct braid_range *range)
+static void range_ready(struct braid_range *range)
 {
-	braid_request_ready(container_of(range, struct braid_request, range));
+	struct braid_request *request = container_of(range, struct braid_request, range);
+
+	list_del_init(&request->entry);
+	braid_request_ready(request);
+}
+
+bool braid_request_range(struct braid_request *request)
+{
+	struct braid_volume *volume = request->volume;
+
+	if (request->range.queued)
+		return true;
+	if (braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes, range_ready))
+		return true;
+	list_add_tail(&request->entry, &volume->io->range_waiters);
+	return false;
 }
 
 bool braid_request_gate(struct braid_request *request)
@@ -396,9 +411,7 @@ static enum admission admit(struct braid_request *request)
 	}
 	if (request->flushing)
 		return braid_request_is_internal(request) || braid_flush_lead(request) ? ADMITTED : ADMISSION_QUEUED;
-	if (!request->range.queued &&
-	    !braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes,
-			      braid_request_range_ready))
+	if (!braid_request_range(request))
 		return ADMISSION_QUEUED;
 	switch (braid_regions_get(volume, &request->regions, request->offset_bytes, request->length_bytes,
 				  volume->core.log.epoch)) {
@@ -699,6 +712,7 @@ int braid_io_init(struct braid_volume *volume)
 	volume->io = io;
 	io->volume = volume;
 	INIT_LIST_HEAD(&io->gate_waiters);
+	INIT_LIST_HEAD(&io->range_waiters);
 	INIT_LIST_HEAD(&io->full_waiters);
 	INIT_LIST_HEAD(&io->flush_waiters);
 	INIT_LIST_HEAD(&io->flush_followers);

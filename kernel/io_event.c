@@ -144,11 +144,8 @@ void braid_io_peer_down(struct braid_volume *volume, u8 node)
 
 /* ---- forced down ---- */
 
-/*
- * Everything in flight: the user's bio of a change ends now; peers are waited for no more. Those in @lent may have sockets in
- * front of them that refer to pages of such a bio. Under the lock.
- */
-static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios, u32 *lent)
+/* Everything in flight: the user's bio of a change ends now; peers are waited for no more, @owing were. Under the lock. */
+static void fail_in_flight(struct braid_volume *volume, struct list_head *ending, struct bio_list *bios, u32 *owing)
 {
 	struct braid_io *io = volume->io;
 	struct braid_request *request;
@@ -166,13 +163,24 @@ static void fail_in_flight(struct braid_volume *volume, struct list_head *ending
 			request->preflush = false;
 			request->flush_epoch = 0;	/* proves nothing any more */
 			bio = braid_request_take_bio(request, false);
-			if (braid_request_has_lender(request))
-				*lent |= request->ack.pending & ~NODE_BIT(volume->core.node);
+			*owing |= request->ack.pending & ~NODE_BIT(volume->core.node);
 			if (bio)
 				bio_list_add(bios, bio);
 			request->kind = request->kind == REQUEST_FLUSH ? REQUEST_WRITE : request->kind;
 			give_up(request, ending);
 		}
+	}
+}
+
+/* Who has the range may not be through before the volume has left its sessions, which comes later than this. Under the lock. */
+static void fail_range_waiters(struct braid_volume *volume)
+{
+	struct braid_io *io = volume->io;
+	struct braid_request *request;
+
+	while ((request = list_first_entry_or_null(&io->range_waiters, struct braid_request, entry))) {
+		list_move_tail(&request->entry, &io->ready);
+		braid_range_unlock(&volume->ranges, &request->range);
 	}
 }
 
@@ -183,14 +191,15 @@ void braid_io_fail_all(struct braid_volume *volume)
 	struct bio_list bios;
 	struct bio *bio;
 	unsigned long flags;
-	u32 lent = 0;
+	u32 owing = 0;
 
 	bio_list_init(&bios);
 	spin_lock_irqsave(&volume->lock, flags);
 	io->failing = true;
-	fail_in_flight(volume, &ending, &bios, &lent);
+	fail_in_flight(volume, &ending, &bios, &owing);
 	list_splice_tail_init(&io->gate_waiters, &io->ready);
 	list_splice_tail_init(&io->full_waiters, &io->ready);
+	fail_range_waiters(volume);
 	braid_flush_fail_all(io);
 	queue_work(volume->workqueue, &io->work);
 	wake_up_all(&volume->changed);	/* who waits for an eviction round */
@@ -198,7 +207,10 @@ void braid_io_fail_all(struct braid_volume *volume)
 	while ((bio = bio_list_pop(&bios)))
 		bio_endio(bio);
 	end_collected(&ending);
-	/* A peer may leave its socket full for as long as it likes; a user's bio does not wait for that [L1]. */
-	for (; lent; lent &= lent - 1)
-		braid_session_end(volume->bn, __ffs(lent), WIRE_BYE_STUCK);
+	/*
+	 * Writes on their way may arrive at any time while the session lives: not at the volume's next life [I15], nor beside another
+	 * writer. And a peer may leave its socket full for as long as it likes; a user's bio whose pages are in there does not wait [L1].
+	 */
+	for (; owing; owing &= owing - 1)
+		braid_session_end(volume->bn, __ffs(owing), WIRE_BYE_STUCK);
 }

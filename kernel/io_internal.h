@@ -7,7 +7,7 @@
  *
  *   starting    in braid_request_start(), in the submitter's context or io->work; on no list
  *   GATE        io->gate_waiters: the core said WAIT; holds nothing; leaves by braid_io_gate()
- *   RANGE       waits in volume->ranges for an overlapping write; leaves by range.ready
+ *   RANGE       io->range_waiters: an overlapping write, or a chunk of a resync, has the range; leaves by range.ready
  *   FULL        io->full_waiters: no room in the activity log; holds its range; leaves after an eviction round
  *   FLUSH       io->flush_waiters: a flush that came while another one is in flight; io->flush_followers: one that began with the
  *               flush in flight, whose end is its own (io_flush.c)
@@ -94,6 +94,7 @@ struct braid_io {
 	struct bio_set read_set;	/* clones of reads */
 	struct hlist_head in_flight[1 << REQUEST_HASH_BITS];
 	struct list_head gate_waiters;
+	struct list_head range_waiters;
 	struct list_head full_waiters;
 	struct list_head log_waiters;
 	struct list_head flush_waiters;
@@ -141,7 +142,8 @@ void braid_request_uncount(struct braid_volume *volume);
 void braid_request_start(struct braid_request *request);
 /* Queue for io->work. Under the lock. */
 void braid_request_ready(struct braid_request *request);
-void braid_request_range_ready(struct braid_range *range);
+/* The range of the request: true when it has it, false: it waits, and is ready when it has. Under the lock. */
+bool braid_request_range(struct braid_request *request);
 /* End the user's bio of a request that is in no place any more, and drop it. */
 void braid_request_succeed(struct braid_request *request);
 void braid_request_fail(struct braid_request *request);

@@ -89,9 +89,7 @@ static u8 choose_node(struct braid_request *request, bool *failed, bool *io_wait
 	}
 	if (node == self)
 		return node;
-	if (!request->range.queued &&
-	    !braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes,
-			      braid_request_range_ready))
+	if (!braid_request_range(request))
 		return NODE_NONE;
 	request->read_node = node;
 	braid_request_insert(request);
