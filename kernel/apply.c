@@ -228,8 +228,8 @@ static struct bio *local_bio(struct braid_apply_request *request, gfp_t gfp)
 	request->cached = braid_local_cached(volume);
 	if (request->type == WIRE_FLUSH)
 		return braid_local_bio(volume, set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0, local_endio, request, gfp);
-	return braid_local_bio(volume, set, REQ_OP_WRITE | (request->flags & WIRE_FUA ? REQ_FUA : 0), request->buffer,
-			       request->io.offset_bytes, request->io.length_bytes, local_endio, request, gfp);
+	return braid_local_bio(volume, set, REQ_OP_WRITE | BRAID_WAITED | (request->flags & WIRE_FUA ? REQ_FUA : 0),
+			       request->buffer, request->io.offset_bytes, request->io.length_bytes, local_endio, request, gfp);
 }
 
 /* False: it would have to wait for the disk or for memory. */

@@ -41,8 +41,12 @@ u32 braid_local_alignment(struct braid_volume *volume);
  * That can change at any time: what is true before and after a write is true of it.
  */
 bool braid_local_cached(struct braid_volume *volume);
-/* Writeback throttling makes asynchronous writes wait whatever REQ_NOWAIT says; it lets direct I/O pass. */
-#define BRAID_NOWAIT (REQ_NOWAIT | REQ_SYNC | REQ_IDLE)
+/*
+ * Writes that others wait for. Writeback throttling makes asynchronous ones wait, whatever REQ_NOWAIT says, in the thread that
+ * submits them, and all who stand behind it; it lets those pass that are marked as direct I/O is.
+ */
+#define BRAID_WAITED (REQ_SYNC | REQ_IDLE)
+#define BRAID_NOWAIT (REQ_NOWAIT | BRAID_WAITED)
 /* Read or write @length_bytes at @offset_bytes from/to @buffer at @buffer_bytes, wait. 0 or negative errno. */
 int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t operation,
 		     const struct braid_buffer *buffer, u32 buffer_bytes, u64 offset_bytes, u32 length_bytes);

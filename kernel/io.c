@@ -311,6 +311,8 @@ void braid_request_local_start(struct braid_request *request)
 
 	refcount_inc(&request->references);
 	request->cached = braid_local_cached(volume);
+	if (request->log_waited)	/* the log's commit submits it, and must not be made to wait for it */
+		request->hints |= BRAID_WAITED;
 	if (!request->flushing && request->kind != REQUEST_WRITE) {
 		INIT_WORK(&request->work, zeroes_work);
 		queue_work(volume->sleeper_workqueue, &request->work);
@@ -320,10 +322,11 @@ void braid_request_local_start(struct braid_request *request)
 		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | REQ_PREFLUSH, NULL, 0, 0,
 				      local_endio, request, GFP_NOIO);
 	else
-		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | (request->fua ? REQ_FUA : 0),
-				      request->buffer, request->offset_bytes, request->length_bytes, local_endio,
-				      request, GFP_NOIO);
+		bio = braid_local_bio(volume, &volume->io->bio_set, REQ_OP_WRITE | (request->fua ? REQ_FUA : 0) |
+				      request->hints, request->buffer, request->offset_bytes, request->length_bytes,
+				      local_endio, request, GFP_NOIO);
 	if (bio) {
+		bio->bi_ioprio = request->priority;
 		submit_bio(bio);
 		return;
 	}
@@ -647,6 +650,8 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 	request->start_time = bio_start_io_acct(bio);
 	request->offset_bytes = bio->bi_iter.bi_sector << SECTOR_SHIFT;
 	request->length_bytes = bio->bi_iter.bi_size;
+	request->hints = bio->bi_opf & REQUEST_HINTS;
+	request->priority = bio->bi_ioprio;
 	if (request->kind == REQUEST_FLUSH) {
 		request->offset_bytes = 0;
 		request->length_bytes = 0;

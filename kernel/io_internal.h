@@ -48,6 +48,8 @@ enum request_limits {
 	EVICT_BATCH = 250,
 };
 
+#define REQUEST_HINTS (REQ_SYNC | REQ_IDLE | REQ_META | REQ_PRIO | REQ_BACKGROUND)
+
 struct braid_request {
 	struct list_head entry;		/* the list of its place */
 	struct list_head ending;	/* collected under the lock, ended after it */
@@ -75,6 +77,8 @@ struct braid_request {
 	refcount_t references;
 	u8 kind;			/* enum request_kind */
 	u8 read_node;
+	blk_opf_t hints;		/* REQUEST_HINTS of the user's bio: for whoever orders or throttles the local disk */
+	u16 priority;			/* the same: bi_ioprio */
 	bool preflush;			/* flush round-trip to be done before the write */
 	bool flushing;			/* in flight as a flush */
 	bool doomed;			/* no complete replica is left: ends with an error */

@@ -99,7 +99,7 @@ u8 *braid_meta_batch_next(struct braid_meta_batch *batch)
 void braid_meta_batch_begin(struct braid_meta_batch *batch, struct braid_volume *volume, enum req_op operation)
 {
 	batch->volume = volume;
-	batch->operation = operation | REQ_SYNC | REQ_META;
+	batch->operation = operation | REQ_META | REQ_SYNC | REQ_IDLE;
 	if (operation == REQ_OP_WRITE)
 		batch->operation |= REQ_FUA;
 	batch->error = 0;
