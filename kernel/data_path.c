@@ -138,6 +138,7 @@ int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 
 {
 	unsigned int lane = braid_session_data_lane(volume->bn, node);
 	struct braid_frame *frame;
+	int error;
 
 	if (!lane)
 		return -ENOTCONN;
@@ -147,5 +148,6 @@ int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 
 				  payload ? payload->length_bytes : 0, GFP_NOIO);
 	if (!frame)
 		return -ENOMEM;
-	return braid_session_send(volume->bn, node, lane, frame, haste);
+	error = braid_session_send(volume->bn, node, lane, frame, haste);
+	return error ? error : lane;
 }

@@ -57,8 +57,8 @@ int braid_local_wait(struct braid_volume *volume, struct bio_set *set, blk_opf_t
 int braid_local_zeroes(struct braid_volume *volume, u64 offset_bytes, u32 length_bytes, bool unmap, bool flush);
 
 /*
- * One frame with an extent, on a data lane. @payload: all of it, or NULL. @haste: braid_session_send(). Sleeps. -ENOTCONN: no
- * session, nothing sent.
+ * One frame with an extent, on a data lane. @payload: all of it, or NULL. @haste: braid_session_send(). Sleeps. The number of the
+ * lane, 1 and up; -ENOTCONN: no session, nothing sent; -ENOMEM.
  */
 int braid_send_io(struct braid_volume *volume, u8 node, u8 type, u16 flags, u64 request_id, struct wire_io *io,
 		  struct braid_buffer *payload, enum lane_haste haste);

@@ -357,11 +357,12 @@ static u8 frame_type(const struct braid_request *request)
 static void send_to_peers(struct braid_request *request, u32 nodes)
 {
 	struct braid_volume *volume = request->volume;
-	enum lane_haste haste = request->flushing ? LANE_AT_ONCE : braid_plug_haste(volume, nodes);
+	enum lane_haste haste = request->flushing ? LANE_AT_ONCE : braid_plug_haste();
 	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
+	u32 left, lanes = 0;
 
-	for (; nodes; nodes &= nodes - 1) {
-		u8 node = __ffs(nodes);
+	for (left = nodes; left; left &= left - 1) {
+		u8 node = __ffs(left);
 		struct wire_io io = {
 			.offset_bytes = request->offset_bytes,
 			.length_bytes = request->length_bytes,
@@ -370,11 +371,16 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 		};
 
 		/* Not sent: the session is gone, PEER_DOWN is on its way and the core releases the request. */
-		if (braid_send_io(volume, node, frame_type(request),
-				  !request->flushing && request->fua ? WIRE_FUA : 0, request->id, &io,
-				  payload, haste) == -ENOMEM)
+		int lane = braid_send_io(volume, node, frame_type(request), !request->flushing && request->fua ? WIRE_FUA : 0,
+					 request->id, &io, payload, haste);
+
+		if (lane == -ENOMEM)
 			braid_session_end(volume->bn, node, WIRE_BYE_STUCK);
+		else if (lane > 0)
+			lanes |= BIT(lane);
 	}
+	if (haste == LANE_HELD && lanes)
+		braid_plug(volume, nodes, lanes);
 }
 
 /* Is the request allowed on the local disk now [W3] [G2]? Under the lock. */

@@ -16,30 +16,42 @@
 struct io_plug {
 	struct blk_plug_cb cb;	/* first: the block layer allocates and finds it, we free it */
 	u32 nodes;		/* with frames on lanes; 0: new */
+	u32 lanes;		/* on which ones */
 };
+
+static void send_held(struct braid_volume *volume, u32 nodes, u32 lanes, bool here)
+{
+	for (; nodes; nodes &= nodes - 1)
+		braid_session_send_held(volume->bn, __ffs(nodes), lanes, here);
+}
 
 static void unplug(struct blk_plug_cb *cb, bool from_schedule)
 {
 	struct io_plug *plug = container_of(cb, struct io_plug, cb);
 	struct braid_volume *volume = cb->data;
-	u32 nodes;
 
-	for (nodes = plug->nodes; nodes; nodes &= nodes - 1)
-		braid_session_send_held(volume->bn, __ffs(nodes), !from_schedule);
+	send_held(volume, plug->nodes, plug->lanes, !from_schedule);
 	kfree(plug);
 	braid_request_uncount(volume);
 }
 
-enum lane_haste braid_plug_haste(struct braid_volume *volume, u32 nodes)
+enum lane_haste braid_plug_haste(void)
 {
-	struct blk_plug_cb *cb = nodes ? blk_check_plugged(unplug, volume, sizeof(struct io_plug)) : NULL;
+	return current->plug ? LANE_HELD : LANE_SOON;
+}
+
+void braid_plug(struct braid_volume *volume, u32 nodes, u32 lanes)
+{
+	struct blk_plug_cb *cb = blk_check_plugged(unplug, volume, sizeof(struct io_plug));
 	struct io_plug *plug;
 
-	if (!cb)
-		return LANE_AT_ONCE;
+	if (!cb) {
+		send_held(volume, nodes, lanes, true);
+		return;
+	}
 	plug = container_of(cb, struct io_plug, cb);
 	if (!plug->nodes)
 		atomic_inc(&volume->io->nr_requests);	/* that of the caller is among them: not 0 */
 	plug->nodes |= nodes;
-	return LANE_HELD;
+	plug->lanes |= lanes;
 }

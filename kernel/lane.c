@@ -171,6 +171,7 @@ void braid_lane_close(struct braid_lane *lane)
 	tasklet_kill(&lane->acks_tasklet);
 	cancel_work_sync(&lane->receive_work);
 	cancel_work_sync(&lane->send_work);
+	kthread_cancel_work_sync(&lane->gather_work);
 	/* First of all: what is in the socket refers to pages of bios that end with the frames [W2]. It drops all of it at once. */
 	sock_release(lane->socket);
 	braid_frames_free(&lane->queue);

@@ -10,6 +10,7 @@
 #ifndef BRAID_LANE_H
 #define BRAID_LANE_H
 
+#include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/list.h>
 #include <linux/rcupdate.h>
@@ -64,6 +65,8 @@ struct braid_lane {
 	bool failed;		/* reported; under lock */
 	bool sender;		/* somebody sends: the send work, or who queued a frame; under lock */
 	bool send_again;	/* the send work came while somebody else was the sender; under lock */
+	bool gathering;		/* what is queued goes out with the next answer, or when the processor is free; under lock */
+	u64 unanswered_id;	/* of the newest change that was sent, until it is acknowledged; atomic */
 
 	bool authenticated;	/* receive work sets it last (release); then auth does not change any more */
 	bool deliver;		/* session work sets it: session is open, frames go to the volumes */
@@ -91,6 +94,7 @@ struct braid_lane {
 
 	/* the sender only */
 	struct work_struct send_work;
+	struct kthread_work gather_work;
 	struct list_head sending;	/* numbered and encoded; the first one may be sent in part */
 	u32 sent_bytes;		/* of the first one */
 	struct page *prefix_page;	/* headers and fixed parts of frames with payload; or NULL */
@@ -205,10 +209,12 @@ void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame);
 int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender);
 void braid_lane_send_now(struct braid_lane *lane);
 /*
- * Frames that were queued as LANE_HELD go out. @here: by the caller, if true is returned, with braid_lane_send_now() as above; else the
- * work sends them. Any context but hard interrupt.
+ * Frames that were queued as LANE_HELD go out. @here: as LANE_SOON, by the caller if true is returned, with braid_lane_send_now() as
+ * above; else the work sends them. Any context but hard interrupt.
  */
 bool braid_lane_send_held(struct braid_lane *lane, bool here);
+/* Acknowledgements arrived on the lane, and those whose changes ended by them were told. What has gathered goes out. */
+void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);
@@ -219,7 +225,9 @@ void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye);
  */
 void braid_lane_set_patience(struct braid_lane *lane);
 
-/* ---- lane_send.c, for lane.c ---- */
+/* ---- lane_send.c, for lane.c and node.c ---- */
+int braid_gatherers_init(void);
+void braid_gatherers_exit(void);
 void braid_lane_send_init(struct braid_lane *lane);
 /* Frees what is in lent without need. The lane's own works and tasklet, and its sender; not under a lock. */
 void braid_lane_return_lent(struct braid_lane *lane);

@@ -6,9 +6,15 @@
  * (a write, acknowledgements) becomes the lane's sender if nobody is, and sends all that is queued: no thread is woken. What
  * others queue meanwhile, on other processors, goes out with it. Frames that nobody waits for (resync, eviction) wake the send
  * work, or whoever completes a burst sends it. Who says that it has more to queue (a submitter's plug: io_plug.c) queues all of it
- * first. No timer, nothing waits for more to come.
+ * first.
  *
- *   sender     false -> true: the send work, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
+ * Who writes while the lane has an answer to wait for does not call the socket for each frame (LANE_SOON): the lane gathers. What it
+ * gathered goes out with the first of: an answer; the processor has nothing better to do, when a thread of low priority gets its
+ * turn, which is at once if another processor is idle, or when the writer sleeps; enough for a burst; a frame that does not wait, as a
+ * flush. A lone write has no answer to wait for. There is no timer. An answer that never comes (the peer's stream ended) or
+ * others who keep the processor busy leave the thread, which gets its share.
+ *
+ *   sender     false -> true: the send work, the gatherer, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
  *              the work. braid_lane_close() sets stopped and waits for false.
  *
  * Frames with payload go out by reference, many in one call of the socket: payload pages as they are, headers and fixed parts from
@@ -59,17 +65,29 @@ void braid_lane_drop_prefix_page(struct braid_lane *lane)
 	lane->prefix_page = NULL;
 }
 
+static bool is_change(const struct braid_frame *frame)
+{
+	u8 type = frame->header.type;
+
+	return type == WIRE_WRITE || type == WIRE_DISCARD || type == WIRE_ZEROES;
+}
+
 /* Frames get their numbers here, in the order in which they were queued. */
 static void take_queued(struct braid_lane *lane)
 {
 	struct braid_frame *frame, *next;
 	LIST_HEAD(taken);
 
+	if (list_empty_careful(&lane->queue))	/* send_ends() looks again */
+		return;
 	spin_lock_bh(&lane->lock);
 	list_splice_init(&lane->queue, &taken);
 	lane->queued_bytes = 0;
+	lane->gathering = false;
 	spin_unlock_bh(&lane->lock);
 	list_for_each_entry_safe(frame, next, &taken, entry) {
+		if (is_change(frame))
+			WRITE_ONCE(lane->unanswered_id, frame->header.request_id);
 		frame->header.sequence = lane->send_sequence++;
 		wire_encode_header(&frame->header, frame->encoded_header);
 		if (frame->payload_bytes)
@@ -335,6 +353,73 @@ void braid_lane_send_now(struct braid_lane *lane)
 	send_ends(lane, more);
 }
 
+/* ---- gathering ---- */
+
+/*
+ * One for each number that a data lane can have, whatever the number of peers. They are made when the module is loaded: a thread
+ * cannot be made when memory is short and a session has to open [L4].
+ */
+static struct kthread_worker *gatherers[WIRE_LANES_MAX];
+
+enum { GATHERER_NICE = 10 };	/* does not take the processor from the writer, and has it when the writer sleeps */
+
+int braid_gatherers_init(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < WIRE_LANES_MAX; i++) {
+		struct kthread_worker *gatherer = kthread_create_worker(0, "braid_gather%u", i);
+
+		if (IS_ERR(gatherer))
+			return PTR_ERR(gatherer);
+		set_user_nice(gatherer->task, GATHERER_NICE);
+		gatherers[i] = gatherer;
+	}
+	return 0;
+}
+
+void braid_gatherers_exit(void)
+{
+	unsigned int i;
+
+	for (i = 1; i < WIRE_LANES_MAX; i++) {
+		if (gatherers[i])
+			kthread_destroy_worker(gatherers[i]);
+		gatherers[i] = NULL;
+	}
+}
+
+static void gather_work(struct kthread_work *work)
+{
+	struct braid_lane *lane = container_of(work, struct braid_lane, gather_work);
+
+	if (!list_empty_careful(&lane->queue) && send_begins(lane))
+		braid_lane_send_now(lane);
+}
+
+/* Is there a reason to leave what is queued to others? Under the lock. */
+static bool gather(struct braid_lane *lane)
+{
+	if (!READ_ONCE(lane->unanswered_id) || lane->queued_bytes >= LANE_BURST_BYTES)
+		return false;
+	if (!lane->gathering)
+		kthread_queue_work(gatherers[lane->number], &lane->gather_work);
+	lane->gathering = true;
+	return true;
+}
+
+void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks)
+{
+	u64 unanswered_id = READ_ONCE(lane->unanswered_id);
+	u32 i;
+
+	for (i = 0; unanswered_id && i < acks->nr; i++)
+		if (acks->ack[i].request_id == unanswered_id)
+			cmpxchg64(&lane->unanswered_id, unanswered_id, 0);
+	if (READ_ONCE(lane->gathering))
+		braid_lane_kick_send(lane);
+}
+
 /* Both ends agreed on the checksum of payloads when the lane opened; it is computed once for all who get the same. */
 static void sum_payload(const struct braid_lane *lane, struct braid_frame *frame)
 {
@@ -356,11 +441,11 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 	if (accepted) {
 		list_add_tail(&frame->entry, &lane->queue);
 		lane->queued_bytes += prefix_bytes(frame) + frame->payload_bytes;
-		begins = !lane->sender && (haste == LANE_AT_ONCE ||
+		begins = !lane->sender && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !gather(lane)) ||
 					   (haste != LANE_BY_WORK && lane->queued_bytes >= LANE_BURST_BYTES));
 		if (begins)
 			lane->sender = true;
-		else if (!lane->sender && haste != LANE_HELD)
+		else if (!lane->sender && (haste == LANE_BY_WORK || haste == LANE_IN_BURSTS))
 			queue_work(braid_send_queue, &lane->send_work);
 	}
 	spin_unlock_bh(&lane->lock);
@@ -376,12 +461,13 @@ bool braid_lane_send_held(struct braid_lane *lane, bool here)
 
 	spin_lock_bh(&lane->lock);
 	begins = !list_empty(&lane->queue) && !lane->sender && !lane->stopped;
-	if (begins && here)
-		lane->sender = true;
-	else if (begins)
+	if (begins && !here)
 		queue_work(braid_send_queue, &lane->send_work);
+	begins = begins && here && !gather(lane);
+	if (begins)
+		lane->sender = true;
 	spin_unlock_bh(&lane->lock);
-	return begins && here;
+	return begins;
 }
 
 void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame)
@@ -413,4 +499,5 @@ void braid_lane_send_init(struct braid_lane *lane)
 	INIT_LIST_HEAD(&lane->sending);
 	INIT_LIST_HEAD(&lane->lent);
 	INIT_WORK(&lane->send_work, send_work);
+	kthread_init_work(&lane->gather_work, gather_work);
 }

@@ -677,7 +677,7 @@ int braid_sessions_init(void)
 	braid_session_queue = alloc_workqueue("braid_session", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, 0);
 	braid_lane_queue = alloc_workqueue("braid_lane", WQ_UNBOUND | WQ_MEM_RECLAIM | WQ_HIGHPRI, WQ_MAX_ACTIVE);
 	braid_send_queue = alloc_workqueue("braid_send", WQ_UNBOUND | WQ_MEM_RECLAIM, WQ_MAX_ACTIVE);
-	if (braid_session_queue && braid_lane_queue && braid_send_queue)
+	if (braid_session_queue && braid_lane_queue && braid_send_queue && !braid_gatherers_init())
 		return 0;
 	braid_sessions_exit();
 	return -ENOMEM;
@@ -685,6 +685,7 @@ int braid_sessions_init(void)
 
 void braid_sessions_exit(void)
 {
+	braid_gatherers_exit();
 	if (braid_send_queue)
 		destroy_workqueue(braid_send_queue);
 	if (braid_lane_queue)

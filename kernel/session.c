@@ -161,16 +161,14 @@ int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct 
 	return result;
 }
 
-void braid_session_send_held(struct braid_net *bn, u8 node, bool here)
+void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, bool here)
 {
-	unsigned int number;
-
-	for (number = 1; number < WIRE_LANES_MAX; number++) {
+	for (; lanes; lanes &= lanes - 1) {
 		struct braid_lane *lane;
 		bool sender;
 
 		rcu_read_lock();
-		lane = find_lane(bn, node, number);
+		lane = find_lane(bn, node, __ffs(lanes));
 		sender = lane && braid_lane_send_held(lane, here);
 		rcu_read_unlock();
 		if (sender)

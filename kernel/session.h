@@ -67,6 +67,7 @@ enum lane_haste {
 	LANE_BY_WORK,
 	LANE_HELD,	/* nobody, until braid_session_send_held(); or who completes a burst */
 	LANE_IN_BURSTS,	/* the work, or who completes a burst */
+	LANE_SOON,	/* as at once if the lane has no answer to wait for; else with the next answer, or by who has time before that */
 	LANE_AT_ONCE,	/* who queues it, if it can be the sender */
 };
 
@@ -78,10 +79,10 @@ enum lane_haste {
 int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame,
 		       enum lane_haste haste);
 /*
- * What was queued as LANE_HELD for @node goes out: sent here, which sleeps, if @here; else by works, from any context but hard
- * interrupt.
+ * What was queued as LANE_HELD for @node on @lanes (mask) goes out: like LANE_SOON if @here, which sleeps; else by works, from any
+ * context but hard interrupt.
  */
-void braid_session_send_held(struct braid_net *bn, u8 node, bool here);
+void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, bool here);
 /*
  * For a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. Only queues it.
  * Any context but hard interrupt, not under volume->lock.
