@@ -262,6 +262,31 @@ on alpha 'dmsetup load slow --table "0 $(blockdev --getsz /dev/vdb) linear /dev/
 in_sync web 10 alpha beta
 same_replicas vdb alpha beta
 
+# Its chunks keep their ranges: their answers never come, and find no volume later. Pages that are written back wait for them.
+step "a source is forced down while its target's disk hangs"
+on beta 'braid promote web'
+on alpha 'braid disconnect beta'
+wait_vol beta web 10 '.peers[0].connected | not'
+on beta 'dd if=/dev/urandom of=/dev/braid/web bs=1M count=8 oflag=direct conv=notrunc status=none'
+on alpha 'data=$(braid meta dump --json /dev/vdb | jq .data_offset_bytes); sectors=$((data / 512))
+	printf "0 $sectors linear /dev/vdb 0\n$sectors $(($(blockdev --getsz /dev/vdb) - sectors)) delay /dev/vdb $sectors 1000000\n" |
+		dmsetup load slow
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow && braid connect beta'
+wait_vol beta web 30 '.peers[0].state == "target"'
+run_bg beta 'exec dd if=/dev/zero of=/dev/braid/web bs=1M count=8 conv=fsync,notrunc status=none'
+write=$JOB
+wait_on beta 20 "pages are written back" "awk '/^Writeback:/ { exit !(\$2 > 0) }' /proc/meminfo"
+ends 30 beta 'braid down web --force --timeout 3'
+status=0
+wait_bg "$write" 20 || status=$?
+[ $status != 124 ] || fail "a write never ends"
+on alpha 'dmsetup load slow --table "0 $(blockdev --getsz /dev/vdb) linear /dev/vdb 0" &&
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow'
+wait_on beta 20 "the volume is down" '! braid status web --json | jq -e ".volumes[0].up"'
+on beta 'braid up web'
+in_sync web 30 alpha beta
+same_replicas vdb alpha beta
+
 step "delete wants the id"
 on beta 'braid down web'
 refused beta wrong-id 'braid delete web --id 00000000000000aa'

@@ -63,6 +63,15 @@ write 2 $ROUNDS 8
 least 3
 most $((8 * ROUNDS - 10))
 
+step "many at the same time after one write: none is left waiting when the first of them has done it all"
+slow beta 200
+on alpha 'for round in $(seq 5); do
+		dd if=/dev/urandom of=/dev/braid/v bs=4k count=1 seek=$round oflag=direct conv=notrunc status=none
+		for thread in 1 2 3 4 5 6; do sync /dev/braid/v & done
+		wait
+	done'
+unslow beta
+
 step "no volatile cache on either"
 cache alpha 'write through'
 cache beta 'write through'
