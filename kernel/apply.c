@@ -98,7 +98,7 @@ static void request_free(struct braid_apply_request *request)
 	struct braid_volume *volume = request->volume;
 
 	mempool_free(request, volume->apply->requests);
-	if (!--volume->apply->nr_active)
+	if (!--volume->apply->nr_active && volume->idle_waiters)
 		wake_up_all(&volume->changed);
 }
 
@@ -665,8 +665,11 @@ static bool apply_idle(struct braid_volume *volume)
 
 int braid_apply_wait_idle(struct braid_volume *volume, u32 timeout_ms)
 {
-	long left = wait_event_killable_timeout(volume->changed, apply_idle(volume), msecs_to_jiffies(timeout_ms));
+	long left;
 
+	braid_idle_waiters_add(volume, 1);
+	left = wait_event_killable_timeout(volume->changed, apply_idle(volume), msecs_to_jiffies(timeout_ms));
+	braid_idle_waiters_add(volume, -1);
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -ETIMEDOUT;
@@ -716,7 +719,9 @@ void braid_apply_free(struct braid_volume *volume)
 
 	if (!apply)
 		return;
+	braid_idle_waiters_add(volume, 1);
 	wait_event(volume->changed, apply_idle(volume));
+	braid_idle_waiters_add(volume, -1);
 	remove_wait_queue(&volume->changed, &apply->changed);
 	cancel_work_sync(&apply->start_work);
 	cancel_work_sync(&apply->submit_work);

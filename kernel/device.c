@@ -485,6 +485,7 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
 	bool used = READ_ONCE(volume->openers) || mutex_is_locked(&volume->command_lock);
 	enum braid_error error = BRAID_OK;
+	long left;
 
 	lockdep_assert_held(&volume->bn->lock);
 	if (!force || !used)
@@ -499,12 +500,11 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 	del_gendisk(volume->gendisk);
 	ida_free(&minors, volume->minor);
 	queue_work(close_workqueue, &volume->close_work);
-	if (!wait_for_completion_timeout(&volume->closed, msecs_to_jiffies(left_ms(deadline)))) {
-		pr_warn("braid: %s: is down; its disk has not answered every request and is closed as soon as it has\n",
-			volume->name);
-		return BRAID_ERROR_TIMEOUT;
-	}
-	return BRAID_OK;
+	left = wait_for_completion_killable_timeout(&volume->closed, msecs_to_jiffies(left_ms(deadline)));
+	if (left > 0)
+		return BRAID_OK;
+	pr_warn("braid: %s: is down; its disk has not answered every request and is closed as soon as it has\n", volume->name);
+	return left ? BRAID_ERROR_INTERRUPTED : BRAID_ERROR_TIMEOUT;
 }
 
 void braid_volumes_exit_net(struct braid_net *bn)

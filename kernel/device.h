@@ -140,7 +140,7 @@ struct braid_volume {
 	/* io.c: the primary's requests; all lists under lock */
 	struct braid_io *io;
 	struct braid_passes __percpu *passes;	/* io_pass.c */
-	u32 idle_waiters;		/* under lock: tasks that wait until no request is left */
+	u32 idle_waiters;		/* under lock: tasks that wait until no request is left, of users or of peers */
 	/* apply.c */
 	struct braid_apply *apply;
 	/* sync.c */
@@ -320,6 +320,8 @@ void braid_io_read_data(struct braid_volume *volume, u8 node, const struct wire_
 void braid_io_peer_down(struct braid_volume *volume, u8 node);
 /* Fail everything that waits, now and from now on (forced down). */
 void braid_io_fail_all(struct braid_volume *volume);
+/* Around a wait on volume->changed for what braid_io_wait_idle() or braid_apply_wait_idle() wait for. @change: 1, then -1. */
+void braid_idle_waiters_add(struct braid_volume *volume, int change);
 /* Wait until nothing is in flight: 0, -ETIMEDOUT or -EINTR (killed). */
 int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms);
 /* One flush on every streaming replica and here, then the activity log is emptied everywhere as far as allowed [W6].

@@ -687,7 +687,7 @@ static bool io_idle(struct braid_volume *volume)
 	return idle;
 }
 
-static void idle_waiters_add(struct braid_volume *volume, int change)
+void braid_idle_waiters_add(struct braid_volume *volume, int change)
 {
 	spin_lock_irq(&volume->lock);
 	volume->idle_waiters += change;
@@ -699,9 +699,9 @@ int braid_io_wait_idle(struct braid_volume *volume, u32 timeout_ms)
 {
 	long left;
 
-	idle_waiters_add(volume, 1);
+	braid_idle_waiters_add(volume, 1);
 	left = wait_event_killable_timeout(volume->changed, io_idle(volume), msecs_to_jiffies(timeout_ms));
-	idle_waiters_add(volume, -1);
+	braid_idle_waiters_add(volume, -1);
 	if (left < 0)
 		return -EINTR;
 	return left ? 0 : -ETIMEDOUT;
@@ -789,9 +789,9 @@ void braid_io_free(struct braid_volume *volume)
 	braid_io_fail_all(volume);	/* nothing arms the timer or begins a round any more */
 	braid_timer_stop(&io->idle_timer);
 	braid_timer_stop(&io->late_timer);
-	idle_waiters_add(volume, 1);
+	braid_idle_waiters_add(volume, 1);
 	wait_event(volume->changed, no_requests(volume));
-	idle_waiters_add(volume, -1);
+	braid_idle_waiters_add(volume, -1);
 	remove_wait_queue(&volume->changed, &io->changed);
 	cancel_work_sync(&io->work);
 	braid_io_log_exit(io);

@@ -3,8 +3,9 @@
  * The generic netlink family [C1]: one strict policy per command, so that what a command does not know is refused before
  * anything happens, and the commands that change something. uapi/linux/braid.h is the manual.
  *
- * Commands run in parallel (parallel_ops): a promotion that waits for peers holds its volume's command_lock and
- * nothing else, no lock of the netlink core among them. bn->lock is taken for configuration, attach and down.
+ * Commands run in parallel (parallel_ops): of ours, a promotion that waits for peers holds its volume's command_lock and nothing
+ * else. bn->lock is taken for configuration, attach and down. The core holds a lock of its own as a reader, which only a
+ * family that comes or goes waits for: a module that brings one waits for the command, and everybody then waits for that module.
  */
 #include <linux/module.h>
 #include <linux/string.h>

@@ -152,6 +152,7 @@ static void reap_work(struct work_struct *work)
 {
 	struct braid_net_private *private = container_of(to_delayed_work(work), struct braid_net_private, reap_work);
 	u64 now_ns = ktime_get_ns(), next_ns = U64_MAX;
+	unsigned int noio = memalloc_noio_save();
 	struct braid_lane *lane, *next;
 	LIST_HEAD(dead);
 
@@ -175,6 +176,7 @@ static void reap_work(struct work_struct *work)
 		atomic64_inc(&private->rejected);
 		braid_lane_close(lane);
 	}
+	memalloc_noio_restore(noio);
 }
 
 /* ---- accepting ---- */
@@ -424,8 +426,6 @@ static void learn_one(struct braid_net *bn, const struct wire_node *node)
 	if (error)
 		pr_warn_ratelimited("braid: node %u (%s), named by a peer, was not added: error %d\n", node->node_id,
 				    node->name, error);
-	else
-		braid_notify_peer(bn, node->node_id);
 }
 
 static void learn_work(struct work_struct *work)
@@ -433,6 +433,7 @@ static void learn_work(struct work_struct *work)
 	struct braid_net_private *private = container_of(to_delayed_work(work), struct braid_net_private, learn_work);
 	struct braid_net *bn = private->bn;
 	struct learned_node *learned;
+	unsigned int noio;
 	LIST_HEAD(taken);
 
 	if (!mutex_trylock(&bn->lock)) {
@@ -443,11 +444,13 @@ static void learn_work(struct work_struct *work)
 		spin_unlock_bh(&private->lock);
 		return;
 	}
+	noio = memalloc_noio_save();	/* sessions that others' memory waits for have their rescuer in this queue [L4] */
 	learned_take(private, &taken);
 	if (bn->configured && !bn->dying) {
 		list_for_each_entry(learned, &taken, entry)
 			learn_one(bn, &learned->node);
 	}
+	memalloc_noio_restore(noio);
 	mutex_unlock(&bn->lock);
 	learned_free(&taken);
 }
@@ -508,6 +511,7 @@ int braid_peer_add(struct braid_net *bn, const struct braid_peer_config *peer)
 	rcu_assign_pointer(bn->session[peer->node_id], session);
 	braid_session_kick(session);
 	braid_session_tell_all(bn, peer);
+	braid_notify_peer(bn, peer->node_id);
 	return 0;
 }
 
@@ -519,6 +523,7 @@ int braid_peer_remove(struct braid_net *bn, u8 node)
 		return -ENOENT;
 	RCU_INIT_POINTER(bn->session[node], NULL);
 	braid_session_destroy(session);
+	braid_notify_peer(bn, node);	/* a session that never began has told nobody of its end */
 	return 0;
 }
 

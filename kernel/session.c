@@ -880,6 +880,8 @@ struct braid_session *braid_session_alloc(struct braid_net *bn, const struct bra
 
 void braid_session_destroy(struct braid_session *session)
 {
+	/* Volumes are told of the end behind memory that closing sockets may take [L4]. */
+	unsigned int noio = memalloc_noio_save();
 	unsigned long flags;
 
 	spin_lock_irqsave(&session->lock, flags);
@@ -889,5 +891,6 @@ void braid_session_destroy(struct braid_session *session)
 	cancel_delayed_work_sync(&session->work);
 	if (has_begun(session))
 		tear_down(session);
+	memalloc_noio_restore(noio);
 	kfree_rcu(session, rcu);
 }

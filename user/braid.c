@@ -35,14 +35,14 @@ static const struct verb verbs[] = {
 	  cmd_replicate },
 	{ "up", "NAME|--all", "attach volumes", NULL, cmd_up },
 	{ "down", "NAME|--all [--force] [--timeout SECONDS]", "detach volumes", NULL, cmd_down },
-	{ "promote", "NAME [--peer-down NODE]... [--force --id VOLUME-ID]", "make this node the one that writes",
+	{ "promote", "NAME [--peer-down NODE]... [--force --id VOLUME-ID] [--timeout SECONDS]", "make this node the one that writes",
 	  "Refused when another node may be primary. --peer-down says that a machine that cannot be reached is known to be\n"
 	  "down: if it is not, both sides write and the volume is split.", cmd_promote },
-	{ "demote", "NAME", "give the writing role up", NULL, cmd_demote },
-	{ "resolve", "NAME --keep NODE --split ID", "end a split: whose changes stay",
+	{ "demote", "NAME [--timeout SECONDS]", "give the writing role up", NULL, cmd_demote },
+	{ "resolve", "NAME --keep NODE --split ID [--timeout SECONDS]", "end a split: whose changes stay",
 	  "On either node. The other side's changes since the common ancestor are overwritten, and it must not be primary:\n"
 	  "save from it what is needed before.", cmd_resolve },
-	{ "forget", "NAME NODE --id VOLUME-ID", "a replica is gone for good",
+	{ "forget", "NAME NODE --id VOLUME-ID [--timeout SECONDS]", "a replica is gone for good",
 	  "Nothing is recorded for it any longer. Should it come back, it has to be made anew with replicate.", cmd_forget },
 	{ "set", "NAME payload=copy|trust", "change this node's replica of a volume",
 	  "payload=trust: writes are not copied before they are sent. Only for users that leave their memory alone until a write\n"

@@ -22,10 +22,20 @@ static const char *promote_remedy(const struct cmd *cmd, const char *name)
 		const char *peer = state_node_name(node, &cmd->state);
 
 		if (cmd->error.nodes & NODE_BIT(node))
-			flags = textf("%s --peer-down %s", flags, peer ? peer : textf("#%u", node));
+			flags = textf("%s --peer-down %s", flags, peer ? peer : textf("'#%u'", node));
 	}
 	return textf("bring %s back and connected; only if that machine is known to be down: braid promote %s%s",
 		     cmd_nodes(cmd, cmd->error.nodes), name, flags);
+}
+
+/* "#3": a node that is not known by name, or no longer. */
+static u8 node_or_number(struct cmd *cmd, const char *text)
+{
+	u64 number;
+
+	if (text[0] == '#' && text_parse_u64(text + 1, NODES_MAX - 1, &number))
+		return (u8)number;
+	return cmd_node(cmd, text);
 }
 
 static bool peer_mask(struct cmd *cmd, const struct text_list *names, u32 *mask, int *status)
@@ -34,7 +44,7 @@ static bool peer_mask(struct cmd *cmd, const struct text_list *names, u32 *mask,
 
 	*mask = 0;
 	for (i = 0; i < names->nr; i++) {
-		u8 node = cmd_node(cmd, names->item[i]);
+		u8 node = node_or_number(cmd, names->item[i]);
 
 		if (node == NODE_NONE || node == cmd->state.node) {
 			*status = cmd_fail_node(cmd, names->item[i]);
@@ -125,7 +135,7 @@ int cmd_resolve(const struct verb *verb, int argc, char **argv)
 	status = cmd_open(&cmd, CMD_STATE | CMD_KERNEL, textf("cannot resolve %s", request.name));
 	if (status == STATUS_OK) {
 		cmd_learn(cmd);
-		request.node = cmd_node(cmd, keep);
+		request.node = node_or_number(cmd, keep);
 		if (request.node == NODE_NONE)
 			status = cmd_fail_node(cmd, keep);
 		else
@@ -138,16 +148,6 @@ int cmd_resolve(const struct verb *verb, int argc, char **argv)
 	}
 	cmd_close(cmd);
 	return status;
-}
-
-/* "#3": a node that is no longer known by name. */
-static u8 node_or_number(struct cmd *cmd, const char *text)
-{
-	u64 number;
-
-	if (text[0] == '#' && text_parse_u64(text + 1, NODES_MAX - 1, &number))
-		return (u8)number;
-	return cmd_node(cmd, text);
 }
 
 int cmd_forget(const struct verb *verb, int argc, char **argv)

@@ -29,20 +29,35 @@ static bool one_or_all(const struct verb *verb, const struct operands *operands,
 	return false;
 }
 
+/* Disks may have changed places. What this call brought up goes down again: nobody asked for it. */
+static int fail_other_volume(struct cmd *cmd, const struct state_volume *entry, const struct volume_status *found, bool attached)
+{
+	struct ipc_volume_request request = { .verb = IPC_VOLUME_DOWN, .name = found->name, .node = NODE_NONE };
+	struct ipc_error error;
+
+	if (attached)
+		ipc_volume_do(cmd->ipc, &request, &error);
+	return fail(&(struct failure){ .status = STATUS_REFUSED, .code = "wrong-id", .what = cmd->what,
+		    .object = textf("%s, disk %s", cmd_volume_object(cmd, entry->name), entry->data_path),
+		    .cause = textf("it is volume %s, id %016llx; the state file says %s, id %016llx", found->name,
+				   (unsigned long long)found->id, entry->name, (unsigned long long)entry->id),
+		    .remedy = textf("name disks by /dev/disk/by-id; 'braid meta dump DISK' shows which disk holds %s", entry->name) });
+}
+
 static int up_one(struct cmd *cmd, const struct state_volume *entry)
 {
 	struct volume_status volume;
+	bool attached = false;
 
 	cmd->what = textf("cannot bring up %s", entry->name);
 	if (!ipc_volume_get(cmd->ipc, entry->name, &volume, &cmd->error)) {
-		if (strcmp(cmd->error.code, "no-such-volume") ||
-		    !ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, &volume, &cmd->error))
+		attached = !strcmp(cmd->error.code, "no-such-volume") &&
+			   ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, &volume, &cmd->error);
+		if (!attached)
 			return cmd_fail(cmd, textf("%s, disk %s", cmd_volume_object(cmd, entry->name), entry->data_path), NULL);
 	}
 	if (volume.id != entry->id || strcmp(volume.name, entry->name))
-		fprintf(stderr, "braid: warning: %s holds volume %s (%016llx), the state file says %s (%016llx)\n",
-			entry->data_path, volume.name, (unsigned long long)volume.id, entry->name,
-			(unsigned long long)entry->id);
+		return fail_other_volume(cmd, entry, &volume, attached);
 	link_make(volume.name, volume.device);
 	return STATUS_OK;
 }
@@ -86,16 +101,32 @@ out:
 	return status;
 }
 
-static int down_one(struct cmd *cmd, const char *name, bool force, u32 timeout_ms)
+/* Nobody can use it any more, though its disk may still owe answers. */
+static bool is_down(struct cmd *cmd, const char *name)
+{
+	struct volume_status volume;
+	struct ipc_error error;
+
+	return !ipc_volume_get(cmd->ipc, name, &volume, &error) && !strcmp(error.code, "no-such-volume");
+}
+
+/* *@down: it is, whatever the status says. */
+static int down_one(struct cmd *cmd, const char *name, bool force, u32 timeout_ms, bool *down)
 {
 	struct ipc_volume_request request = { .verb = IPC_VOLUME_DOWN, .name = name, .force = force,
 					      .timeout_ms = timeout_ms, .node = NODE_NONE };
+	int status = STATUS_OK;
 
 	cmd->what = textf("cannot take down %s", name);
-	if (!ipc_volume_do(cmd->ipc, &request, &cmd->error) && strcmp(cmd->error.code, "no-such-volume"))
-		return cmd_fail(cmd, cmd_volume_object(cmd, name), NULL);
-	link_remove(name);
-	return STATUS_OK;
+	*down = ipc_volume_do(cmd->ipc, &request, &cmd->error) || !strcmp(cmd->error.code, "no-such-volume") ||
+		!strcmp(cmd->error.code, "not-configured");	/* a node that is not started has no volume up */
+	if (!*down) {
+		status = cmd_fail(cmd, cmd_volume_object(cmd, name), NULL);
+		*down = is_down(cmd, name);
+	}
+	if (*down)
+		link_remove(name);
+	return status;
 }
 
 static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
@@ -107,7 +138,8 @@ static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
 	if (!ipc_volumes(cmd->ipc, &volumes, &cmd->error))
 		return cmd_fail(cmd, "volumes of this node", NULL);
 	for (i = 0; i < volumes.nr; i++) {
-		int one = down_one(cmd, volumes.item[i].name, force, timeout_ms);
+		bool down;
+		int one = down_one(cmd, volumes.item[i].name, force, timeout_ms, &down);
 
 		if (status == STATUS_OK)
 			status = one;
@@ -118,7 +150,7 @@ static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
 
 int cmd_down(const struct verb *verb, int argc, char **argv)
 {
-	bool all = false, force = false;
+	bool all = false, force = false, down;
 	const char *timeout = NULL;
 	const struct option_spec specs[] = {
 		{ .name = "all", .help = "every volume that is up; 'up --all' brings them back", .flag = &all },
@@ -149,10 +181,13 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 		status = cmd_fail(cmd, cmd_volume_object(cmd, operands.word[0]), NULL);
 		goto out;
 	}
-	status = down_one(cmd, operands.word[0], force, timeout_ms);
-	if (status == STATUS_OK && entry && entry->wanted_up) {
+	status = down_one(cmd, operands.word[0], force, timeout_ms, &down);
+	if (down && entry && entry->wanted_up) {
+		int saved;
+
 		entry->wanted_up = false;
-		status = cmd_save(cmd);
+		saved = cmd_save(cmd);
+		status = status == STATUS_OK ? saved : status;
 	}
 out:
 	cmd_close(cmd);

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 #include "../kernel/uapi/linux/braid.h"
+#include "../kernel/core/codec.h"
 #include "ipc.h"
 #include "ipc_decode.h"
 
@@ -306,6 +307,17 @@ bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, s
 	return talk(ipc, message, ipc_decode_volume, volume, NULL, error);
 }
 
+/* What cannot be a name is none: not of a volume, and it may not fit the message. */
+static bool is_no_name(const char *name, struct ipc_error *error)
+{
+	if (codec_name_valid(name))
+		return false;
+	*error = (struct ipc_error){ .error = ENODEV };
+	strcpy(error->code, "no-such-volume");
+	strcpy(error->sentence, "no volume can have this name");
+	return true;
+}
+
 bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *wanted, struct ipc_error *error)
 {
 	static const u8 commands[] = {
@@ -316,8 +328,11 @@ bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *wanted, str
 		[IPC_VOLUME_FORGET] = BRAID_CMD_VOLUME_FORGET,
 		[IPC_VOLUME_SET] = BRAID_CMD_VOLUME_SET,
 	};
-	struct nlmsghdr *message = request(ipc, commands[wanted->verb]);
+	struct nlmsghdr *message;
 
+	if (wanted->name && is_no_name(wanted->name, error))
+		return false;
+	message = request(ipc, commands[wanted->verb]);
 	if (wanted->id)
 		mnl_attr_put_u64(message, BRAID_A_VOLUME_ID, wanted->id);
 	if (wanted->name)
@@ -339,9 +354,12 @@ bool ipc_volume_do(struct ipc *ipc, const struct ipc_volume_request *wanted, str
 
 bool ipc_volume_get(struct ipc *ipc, const char *name, struct volume_status *volume, struct ipc_error *error)
 {
-	struct nlmsghdr *message = request(ipc, BRAID_CMD_VOLUME_GET);
+	struct nlmsghdr *message;
 
 	memset(volume, 0, sizeof(*volume));
+	if (is_no_name(name, error))
+		return false;
+	message = request(ipc, BRAID_CMD_VOLUME_GET);
 	mnl_attr_put_strz(message, BRAID_A_VOLUME_NAME, name);
 	return talk(ipc, message, ipc_decode_volume, volume, NULL, error);
 }

@@ -3,9 +3,11 @@
  * /dev/braid/NAME, the stable name of a volume: a link to /dev/braidN. Made here and not only by udev, so that systems and
  * network namespaces without udev work.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -47,6 +49,29 @@ static void make_node(const char *device)
 		warn(path);
 }
 
+/* A minor number is used again: what an earlier volume left behind would lead to the one that has it now. */
+static void remove_others(const char *name, const char *target)
+{
+	char found[128];
+	struct dirent *entry;
+	DIR *dir = opendir(directory());
+	ssize_t length;
+
+	if (!dir)
+		return;
+	while ((entry = readdir(dir))) {
+		if (entry->d_name[0] == '.' || !strcmp(entry->d_name, name))
+			continue;
+		length = readlinkat(dirfd(dir), entry->d_name, found, sizeof(found) - 1);
+		if (length <= 0)
+			continue;
+		found[length] = '\0';
+		if (!strcmp(found, target) && unlinkat(dirfd(dir), entry->d_name, 0))
+			warn(link_path(entry->d_name));
+	}
+	closedir(dir);
+}
+
 void link_make(const char *name, const char *device)
 {
 	const char *path = link_path(name);
@@ -60,6 +85,7 @@ void link_make(const char *name, const char *device)
 		warn(directory());
 		return;
 	}
+	remove_others(name, target);
 	if (unlink(temporary) && errno != ENOENT) {
 		warn(temporary);
 		return;

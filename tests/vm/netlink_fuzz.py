@@ -15,7 +15,7 @@ import sys
 
 NETLINK_GENERIC, NLMSG_ERROR, NLMSG_DONE = 16, 2, 3
 REQUEST, ACK, DUMP = 1, 4, 0x300
-COMMANDS = range(1, 19)
+COMMANDS = (*range(1, 19), 21)	# 19 and 20 are events
 NODE_STOP, NODE_GET, NODE_SET, PEER_GET, VOLUME_GET, KNOWN_GET = 2, 3, 4, 9, 16, 17
 NODE_FORCE = 13
 ATTRIBUTES_MAX = 60
@@ -108,7 +108,7 @@ def fuzz(seed):
             if not error:
                 accepted += 1
                 print("command %d with %s was accepted" % (command, what))
-    for command in (0, 19, 20, 21, 200, 255):
+    for command in (0, 19, 20, 22, 200, 255):
         error, _ = family.request(command, attribute(1, b"\0"))
         tried += 1
         if error not in (errno.EOPNOTSUPP, errno.EINVAL):
