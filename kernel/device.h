@@ -358,6 +358,8 @@ void braid_sync_acks(struct braid_volume *volume, u8 node, u64 request_id, bool 
  * ended, if that was not 0, under volume->lock.
  */
 u64 braid_sync_io_begin(const struct braid_volume *volume);
+/* Targets that have chunks of a resync under way, whose ranges are held. Under volume->lock. */
+u32 braid_sync_busy_nodes(const struct braid_volume *volume);
 void braid_sync_io_end(struct braid_volume *volume, u64 begun_ns);
 
 #endif

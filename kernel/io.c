@@ -143,6 +143,7 @@ bool braid_request_range(struct braid_request *request)
 	if (braid_range_lock(&volume->ranges, &request->range, request->offset_bytes, request->length_bytes, range_ready))
 		return true;
 	list_add_tail(&request->entry, &volume->io->range_waiters);
+	braid_io_late_watch(request);
 	return false;
 }
 
@@ -166,8 +167,7 @@ void braid_request_insert(struct braid_request *request)
 {
 	request->id = braid_request_id(request->volume, false);
 	hlist_add_head(&request->by_id, hash_head(request->volume->io, request->id));
-	if (request->kind != REQUEST_READ)
-		braid_io_late_watch(request);
+	braid_io_late_watch(request);
 }
 
 struct braid_request *braid_request_find(struct braid_volume *volume, u64 id)

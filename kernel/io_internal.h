@@ -227,7 +227,7 @@ void braid_io_round_want(struct braid_io *io, bool all);	/* under the lock */
 void braid_io_round_flushed(struct braid_io *io, bool ok);	/* under the lock */
 bool braid_io_evict_wanted(struct braid_volume *volume);	/* under the lock */
 void braid_io_not_idle(struct braid_io *io);	/* the log is emptied IO_IDLE_MS after the last call; under the lock */
-/* A change goes into flight: from now on somebody looks whether its peers answer in time. Under the lock. */
+/* A request waits for peers from now on: somebody looks whether they answer in time. Under the lock. */
 void braid_io_late_watch(struct braid_request *request);
 
 #endif

@@ -7,9 +7,9 @@
  * A round begins when the log gets full, 5 s after the last write (the timer is armed by writes and by a failed round,
  * so an idle volume wakes nobody), and on demand. One at a time; what is wanted meanwhile makes the next one.
  *
- * Bounded acknowledgement [W4]: a peer whose session is alive while its disk hangs answers pings and no writes. While changes
- * are in flight a timer looks for those that a peer owes an answer for longer than options.disk_timeout_ms; the core is
- * told once, drops the peer and so lets the writes go on.
+ * Bounded acknowledgement [W4]: a peer whose session is alive while its disk hangs answers pings and nothing else. While a request
+ * waits for peers, a timer looks for those that owe an answer for longer than options.disk_timeout_ms: of a change, of a read, of a
+ * chunk of a resync that holds a range. The core is told once, drops the peer and so lets the requests go on.
  */
 #include <linux/bio.h>
 #include <linux/blkdev.h>
@@ -274,7 +274,7 @@ void braid_io_late_watch(struct braid_request *request)
 		mod_timer(&io->late_timer, jiffies + msecs_to_jiffies(IO_LATE_TURN_MS));
 }
 
-/* Peers that owe an answer since before @limit (jiffies); *@watch: changes are in flight. Under the lock. */
+/* Peers that owe an answer since before @limit (jiffies); *@watch: somebody waits for one. Under the lock. */
 static u32 late_nodes(const struct braid_io *io, unsigned long limit, bool *watch)
 {
 	const struct braid_request *request;
@@ -282,12 +282,20 @@ static u32 late_nodes(const struct braid_io *io, unsigned long limit, bool *watc
 
 	for (bucket = 0; bucket < ARRAY_SIZE(io->in_flight); bucket++) {
 		hlist_for_each_entry(request, &io->in_flight[bucket], by_id) {
-			if (request->kind == REQUEST_READ)
-				continue;
 			*watch = true;
-			if (time_before(request->sent_time, limit))
+			if (!time_before(request->sent_time, limit))
+				continue;
+			if (request->kind == REQUEST_READ)
+				nodes |= NODE_BIT(request->read_node);
+			else
 				nodes |= request->ack.pending & ~request->ack.missed;
 		}
+	}
+	/* A range is held by a change in flight, which is late itself, or by a resync. */
+	list_for_each_entry(request, &io->range_waiters, entry) {
+		*watch = true;
+		if (time_before(request->sent_time, limit))
+			nodes |= braid_sync_busy_nodes(io->volume);
 	}
 	/* What waits at the gate waits for peers that have to make a record durable [G3]. */
 	list_for_each_entry(request, &io->gate_waiters, entry) {
@@ -318,7 +326,7 @@ static void late_timer(struct timer_list *timer)
 		u8 node = __ffs(report);
 
 		report &= report - 1;
-		pr_warn("braid: %s: node %u has not answered a write for %u ms -> it is dropped\n", volume->name, node,
+		pr_warn("braid: %s: node %u owes an answer for %u ms -> it is dropped\n", volume->name, node,
 			timeout_ms);
 		braid_engine_post_simple(volume, VOLUME_EVENT_PEER_IO_FAILED, node);
 	}

@@ -356,6 +356,16 @@ int braid_sync_frame(struct braid_volume *volume, u8 node, unsigned int lane, co
 	return differs_arrived(volume, node, header->request_id, &body->resync);
 }
 
+u32 braid_sync_busy_nodes(const struct braid_volume *volume)
+{
+	u32 node, nodes = 0;
+
+	for (node = 0; node < NODES_MAX; node++)
+		if (volume->sync->run[node] && volume->sync->run[node]->nr_busy)
+			nodes |= NODE_BIT(node);
+	return nodes;
+}
+
 /* ---- what the application feels [R3] ---- */
 
 u64 braid_sync_io_begin(const struct braid_volume *volume)

@@ -188,6 +188,20 @@ static void try_promote(struct world *world, u8 node, u32 down, bool force)
 	fault_command(world, node, VOLUME_EVENT_PROMOTE, down, force);
 }
 
+/* All that anybody knows is known here: what is missing nevertheless was never durable anywhere. */
+static bool is_equal_to_all(const struct world *world, u8 node)
+{
+	u8 i;
+
+	for (i = 0; i < world->nr_nodes; i++) {
+		const struct volume_peer *peer = volume_peer_const(&world->node[node].volume, i);
+
+		if (i != node && (!peer || peer->relation != VOLUME_IN_SYNC))
+			return false;
+	}
+	return true;
+}
+
 static void careful_promote(struct world *world, u8 node)
 {
 	u32 down = really_down(world);
@@ -197,9 +211,10 @@ static void careful_promote(struct world *world, u8 node)
 	if (!check_knows_newest(world, node) || !check_holds_everything(world, node)) {
 		/*
 		 * Once somebody was promoted over the head of another that was called down, that one may come back and find
-		 * itself the only member of what it knows [G8]: without a witness only a careful administrator helps.
+		 * itself the only member of what it knows [G8]: without a witness only a careful administrator helps. He has nothing
+		 * to fear where everybody is (seed 1795948652540, 4 nodes).
 		 */
-		if (world->peer_down_used)
+		if (world->peer_down_used && !is_equal_to_all(world, node))
 			return;
 		down = 0;
 	}
