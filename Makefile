@@ -141,7 +141,7 @@ check-uml: command
 
 sim:
 	+$(MAKE) -C tests/sim BUILD=$(BUILD) $(BUILD)/sim/sim
-	$(BUILD)/sim/sim $(if $(STORY),STORY=$(STORY),$(if $(SEED),SEED=$(SEED),SEEDS=$(or $(SEEDS),1..2000)))
+	$(BUILD)/sim/sim $(if $(STORY),STORY=$(STORY),$(if $(SEED),SEED=$(SEED),SEEDS=$(or $(SEEDS),1..2000)) $(if $(NODES),NODES=$(NODES)) $(if $(STEPS),STEPS=$(STEPS)))
 
 mutants: check-mutants
 	tests/mutants/run --build $(BUILD) --table >docs/mutants.md

@@ -52,8 +52,9 @@ void world_violation(struct world *at, const char *label, const char *format, ..
 	putchar('\n');
 	for (node = 0; node < at->nr_nodes; node++)
 		world_describe(at, node);
-	printf("replay: sim SEED=%llu NODES=%u STEPS=%u (BRAID_TRACE=1 for the trace)\n", (unsigned long long)at->seed,
-	       at->nr_nodes, run_steps);
+	if (run_steps)	/* else it is a story, which says by itself what replays it */
+		printf("replay: sim SEED=%llu NODES=%u STEPS=%u (BRAID_TRACE=1 for the trace)\n", (unsigned long long)at->seed,
+		       at->nr_nodes, run_steps);
 	fflush(stdout);
 	if (shrinking)
 		shrink(at->seed, at->nr_nodes, run_steps, label_status(label));
@@ -335,6 +336,12 @@ int main(int argc, char **argv)
 	u64 seed;
 
 	world_tracing = getenv("BRAID_TRACE") && getenv("BRAID_TRACE")[0] == '1';
+#ifndef BRAID_PROBES
+	if (getenv("BRAID_MUTANT")) {
+		fprintf(stderr, "sim: BRAID_MUTANT means nothing here: build/mutants/bin/sim has the mutants\n");
+		return 2;
+	}
+#endif
 	if (!parse(argc, argv, &options)) {
 		fprintf(stderr, "usage: sim SEED=n | SEEDS=a..b [NODES=2..5] [STEPS=n] [SKIP=list] [SHRINK=no] | STORY=name|all\n");
 		return 2;

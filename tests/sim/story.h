@@ -87,7 +87,7 @@ struct ticket flush_begins(u8 node);
 struct ticket read_begins(u8 node, u32 cells);
 const struct request *request_of(struct ticket ticket);
 bool over(struct ticket ticket);
-bool acked(struct ticket ticket);	/* over, and not with an error */
+bool acked(struct ticket ticket);	/* over, and not with an error: of writes and flushes (of reads stage.count_reads counts) */
 void write_done(u8 node, u32 cells);	/* waits; must be acknowledged */
 void write_everything(u8 node);		/* all groups, one after the other */
 void flush_done(u8 node);
