@@ -65,6 +65,7 @@ struct braid_lane {
 	bool failed;		/* reported; under lock */
 	bool sender;		/* somebody sends: the send work, or who queued a frame; under lock */
 	bool send_again;	/* the send work came while somebody else was the sender; under lock */
+	bool acks_waiting;	/* the tasklet found the socket in use: the sender runs it again; under lock */
 	bool gathering;		/* what is queued goes out with the next answer, or when the processor is free; under lock */
 	u64 unanswered_id;	/* of the newest change that was sent, until it is acknowledged; atomic */
 
@@ -229,6 +230,8 @@ void braid_lane_set_patience(struct braid_lane *lane);
 int braid_gatherers_init(void);
 void braid_gatherers_exit(void);
 void braid_lane_send_init(struct braid_lane *lane);
+/* Acknowledgements have to wait for the socket. True: for the sender, who sees to them; false: nobody does. In softirq. */
+bool braid_lane_acks_wait(struct braid_lane *lane);
 /* Frees what is in lent without need. The lane's own works and tasklet, and its sender; not under a lock. */
 void braid_lane_return_lent(struct braid_lane *lane);
 /* What was sent from it keeps it for as long as it has to. Not while there is a sender. */

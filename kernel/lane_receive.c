@@ -96,7 +96,7 @@ static int fixed_received(struct braid_lane *lane, gfp_t gfp)
 	if (error != WIRE_OK)
 		return bad_input(lane, error);
 	if (payload_bytes) {
-		lane->payload = braid_buffer_alloc(payload_bytes, gfp);
+		lane->payload = braid_buffer_alloc(payload_bytes, BRAID_PAYLOAD_RECEIVED, gfp);
 		if (!lane->payload)
 			return -ENOMEM;
 	}
@@ -421,6 +421,7 @@ static void receive_work(struct work_struct *work)
 enum peek {
 	PEEK_FRAME,	/* acknowledgements are complete */
 	PEEK_EMPTY,
+	PEEK_BUSY,	/* the socket is in use */
 	PEEK_OTHER,	/* something else, or an error: for the receive work */
 };
 
@@ -429,11 +430,14 @@ static enum peek peek_frame(struct braid_lane *lane)
 	struct take take = { .lane = lane, .acks_only = true };
 	read_descriptor_t desc = { .arg.data = &take, .count = 1 };
 	struct sock *sk = lane->socket->sk;
-	bool read;
+	bool busy, read;
 
 	bh_lock_sock(sk);
-	read = !sock_owned_by_user(sk) && read_socket(sk, &desc);
+	busy = sock_owned_by_user(sk);
+	read = !busy && read_socket(sk, &desc);
 	bh_unlock_sock(sk);
+	if (busy)
+		return PEEK_BUSY;
 	if (!read || lane->failed)
 		return PEEK_OTHER;
 	if (desc.count)
@@ -464,6 +468,8 @@ static void acks_tasklet(struct tasklet_struct *tasklet)
 		}
 	}
 	clear_bit_unlock(LANE_RECEIVING, &lane->receiving);
+	if (peek == PEEK_BUSY && braid_lane_acks_wait(lane))
+		return;
 	if (peek != PEEK_EMPTY)
 		braid_lane_kick_receive(lane);
 }

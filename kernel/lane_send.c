@@ -267,6 +267,40 @@ static void socket_is_full(struct braid_lane *lane, bool may_wait)
 		braid_lane_kick_send(lane);
 }
 
+/*
+ * A segment that arrives while the socket is in use is looked at when the call ends, with the socket still in use: too early for the
+ * tasklet, and waking the receive work for it would be a change of context for each call.
+ */
+bool braid_lane_acks_wait(struct braid_lane *lane)
+{
+	bool waits;
+
+	spin_lock(&lane->lock);
+	waits = lane->sender;
+	if (waits)
+		lane->acks_waiting = true;
+	spin_unlock(&lane->lock);
+	return waits;
+}
+
+/* Under the lock; the tasklet runs when that is given back. */
+static void run_acks(struct braid_lane *lane)
+{
+	if (!lane->acks_waiting)
+		return;
+	lane->acks_waiting = false;
+	tasklet_schedule(&lane->acks_tasklet);
+}
+
+static void call_ended(struct braid_lane *lane)
+{
+	if (!READ_ONCE(lane->acks_waiting))
+		return;
+	spin_lock_bh(&lane->lock);
+	run_acks(lane);
+	spin_unlock_bh(&lane->lock);
+}
+
 /* True: call again. False: nothing more to send, or the socket takes no more; write-space (or the next ping) wakes us. */
 static bool send_some(struct braid_lane *lane, bool may_wait)
 {
@@ -281,6 +315,7 @@ static bool send_some(struct braid_lane *lane, bool may_wait)
 		sent = send_pieces(lane);
 	else
 		sent = send_copied(lane);
+	call_ended(lane);
 	if (sent > 0) {
 		bytes_were_sent(lane, sent);
 		return true;
@@ -317,6 +352,7 @@ static void send_ends(struct braid_lane *lane, bool more)
 {
 	spin_lock_bh(&lane->lock);
 	lane->sender = false;
+	run_acks(lane);
 	if ((more || lane->send_again || !list_empty(&lane->queue)) && !lane->stopped)
 		queue_work(braid_send_queue, &lane->send_work);
 	lane->send_again = false;
