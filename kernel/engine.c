@@ -54,10 +54,39 @@ static void event_free(struct braid_event *event)
 	kfree(event);
 }
 
+/*
+ * A session ends whose begin has not been stepped: the core need not hear of it at all. So what sessions leave in the queue of an engine
+ * that waits for a disk is bounded, however often they come and go, and the peers' other volumes are not held up. Under volume->lock.
+ */
+static bool session_unseen(struct braid_volume *volume, u8 node, struct list_head *dropped)
+{
+	struct braid_event *event, *next;
+	bool found = false;
+
+	list_for_each_entry_reverse(event, &volume->events, entry) {
+		if (event->event.node != node)
+			continue;
+		found = event->event.type == VOLUME_EVENT_PEER_UP;
+		if (found || event->event.type == VOLUME_EVENT_PEER_DOWN)
+			break;
+	}
+	if (!found)
+		return false;
+	list_for_each_entry_safe_from(event, next, &volume->events, entry) {
+		if (event->event.node != node || (event->event.type != VOLUME_EVENT_PEER_UP &&
+						  event->event.type != VOLUME_EVENT_FRAME))
+			continue;
+		list_move_tail(&event->entry, dropped);
+		volume->nr_events--;
+	}
+	return true;
+}
+
 void braid_engine_post(struct braid_volume *volume, const struct volume_event *event)
 {
 	gfp_t gfp = event_is_simple(event) ? GFP_ATOMIC | __GFP_NOWARN : GFP_NOIO | __GFP_NOFAIL;
-	struct braid_event *queued = kmalloc(sizeof(*queued), gfp);
+	struct braid_event *queued = kmalloc(sizeof(*queued), gfp), *next;
+	LIST_HEAD(dropped);
 	unsigned long flags;
 
 	if (queued) {
@@ -69,7 +98,9 @@ void braid_engine_post(struct braid_volume *volume, const struct volume_event *e
 		}
 	}
 	spin_lock_irqsave(&volume->lock, flags);
-	if (queued) {
+	if (event->type == VOLUME_EVENT_PEER_DOWN && session_unseen(volume, event->node, &dropped)) {
+		list_add(&queued->entry, &dropped);
+	} else if (queued) {
 		list_add_tail(&queued->entry, &volume->events);
 		volume->nr_events++;
 	} else {
@@ -80,6 +111,11 @@ void braid_engine_post(struct braid_volume *volume, const struct volume_event *e
 	if (volume->engine_running)
 		queue_work(volume->workqueue, &volume->engine_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
+	if (list_empty(&dropped))
+		return;
+	list_for_each_entry_safe(queued, next, &dropped, entry)
+		event_free(queued);
+	wake_up_all(&volume->changed);	/* braid_engine_throttle() */
 }
 
 void braid_engine_post_simple(struct braid_volume *volume, enum volume_event_type type, u8 node)
