@@ -297,7 +297,7 @@ static void read_work(struct work_struct *work)
 	int error = -EIO;
 
 	if (!request->error) {
-		request->buffer = braid_buffer_alloc(request->io.length_bytes, GFP_NOIO);
+		request->buffer = braid_buffer_alloc(request->io.length_bytes, BRAID_PAYLOAD_SENT, GFP_NOIO);
 		error = braid_local_wait(volume, braid_bio_set(volume), REQ_OP_READ, request->buffer, 0,
 					 request->io.offset_bytes, request->io.length_bytes);
 	}

@@ -2,9 +2,11 @@
 /*
  * Payload buffers: what is checksummed, sent and written is the same memory [W2]. Pages that braid owns, or those of a bio.
  *
- * Memory [L4]: the page allocator first, else one module-wide pool. A buffer takes many pages; two tasks that each
- * hold half of the pool would wait for each other, so a buffer that needs the pool takes all its pages under one
+ * Memory [L4]: the page allocator first, else one of two module-wide pools. A buffer takes many pages; two tasks that each
+ * hold half of a pool would wait for each other, so a buffer that needs the pool takes all its pages under one
  * mutex: one task waits at a time, and it gets what those that finish give back.
+ * Two pools: what is sent waits for peers' answers, and these may stand behind payload that has to be received first. What is
+ * received waits for the local disk alone. With one pool two nodes that write to each other could wait for each other.
  * A page that a socket still references when the buffer goes is only dropped, and the pool gets a fresh page in its
  * place as soon as the allocator has one; until then later allocations find the pool smaller, never empty for good,
  * because a buffer whose pages are not referenced refills it.
@@ -23,7 +25,6 @@
 
 enum {
 	POOL_BUFFERS = 8,
-	POOL_PAGES = 1024,
 	BUFFER_PAGES_MAX = IO_BYTES_MAX / PAGE_SIZE,
 	STACK_PAGES = BUFFER_PAGES_MAX,
 };
@@ -37,10 +38,18 @@ struct page_stack {
 	struct page *page[STACK_PAGES];
 };
 
+struct payload_pool {
+	mempool_t *structs;
+	mempool_t *pages;
+	int nr_pages;		/* in reserve */
+	struct mutex mutex;	/* who takes reserved pages */
+};
+
 static struct page_stack __percpu *page_stacks;
-static mempool_t *struct_pool;
-static mempool_t *page_pool;
-static DEFINE_MUTEX(pool_mutex);
+static struct payload_pool pools[] = {
+	[BRAID_PAYLOAD_SENT] = { .nr_pages = 1024 },
+	[BRAID_PAYLOAD_RECEIVED] = { .nr_pages = 2 * BUFFER_PAGES_MAX },
+};
 static bool fast_crc;
 
 /* The kernel takes the fastest implementation it has: is there a better one than that in C? */
@@ -63,28 +72,28 @@ u64 braid_buffer_features(void)
 
 int braid_buffer_init(void)
 {
-	BUILD_BUG_ON(POOL_PAGES < 2 * BUFFER_PAGES_MAX);
+	u32 i;
+
 	fast_crc = find_fast_crc();
-	struct_pool = mempool_create_kmalloc_pool(POOL_BUFFERS, struct_size_t(struct braid_buffer, vec, BUFFER_PAGES_MAX));
-	if (!struct_pool)
-		return -ENOMEM;
-	page_pool = mempool_create_page_pool(POOL_PAGES, 0);
-	if (!page_pool)
-		goto no_pages;
 	page_stacks = alloc_percpu(struct page_stack);
 	if (!page_stacks)
-		goto no_stacks;
+		return -ENOMEM;
+	for (i = 0; i < ARRAY_SIZE(pools); i++) {
+		mutex_init(&pools[i].mutex);
+		pools[i].structs = mempool_create_kmalloc_pool(POOL_BUFFERS,
+							       struct_size_t(struct braid_buffer, vec, BUFFER_PAGES_MAX));
+		pools[i].pages = mempool_create_page_pool(pools[i].nr_pages, 0);
+		if (!pools[i].structs || !pools[i].pages) {
+			braid_buffer_exit();
+			return -ENOMEM;
+		}
+	}
 	return 0;
-
-no_stacks:
-	mempool_destroy(page_pool);
-no_pages:
-	mempool_destroy(struct_pool);
-	return -ENOMEM;
 }
 
 void braid_buffer_exit(void)
 {
+	u32 i;
 	int cpu;
 
 	for_each_possible_cpu(cpu) {
@@ -94,8 +103,12 @@ void braid_buffer_exit(void)
 			__free_page(stack->page[--stack->nr]);
 	}
 	free_percpu(page_stacks);
-	mempool_destroy(page_pool);
-	mempool_destroy(struct_pool);
+	for (i = 0; i < ARRAY_SIZE(pools); i++) {
+		mempool_destroy(pools[i].pages);
+		mempool_destroy(pools[i].structs);
+		pools[i].pages = NULL;
+		pools[i].structs = NULL;
+	}
 }
 
 /* Pages at hand, of the current processor. Interrupts off: buffers end in them. */
@@ -132,18 +145,18 @@ static bool page_keep(struct page *page)
  * A page that the socket still references must not be reused: its content would change under a retransmission. The pool
  * comes first, so that what waits for it goes on.
  */
-static void page_release(struct page *page)
+static void page_release(struct payload_pool *pool, struct page *page)
 {
 	if (page_ref_count(page) > 1)
 		put_page(page);
-	else if (READ_ONCE(page_pool->curr_nr) < POOL_PAGES || !page_keep(page))
-		mempool_free(page, page_pool);
+	else if (READ_ONCE(pool->pages->curr_nr) < pool->nr_pages || !page_keep(page))
+		mempool_free(page, pool->pages);
 }
 
 static void struct_free(struct braid_buffer *buffer)
 {
 	if (buffer->pooled)
-		mempool_free(buffer, struct_pool);
+		mempool_free(buffer, pools[buffer->use].structs);
 	else
 		kfree(buffer);
 }
@@ -154,19 +167,19 @@ static void buffer_release(struct braid_buffer *buffer)
 	u32 i;
 
 	for (i = 0; !lender && i < buffer->nr_vecs; i++)
-		page_release(buffer->vec[i].bv_page);
+		page_release(&pools[buffer->use], buffer->vec[i].bv_page);
 	struct_free(buffer);
 	if (lender)
 		bio_endio(lender);
 }
 
-static struct braid_buffer *struct_alloc(u32 length_bytes, u32 nr_vecs, gfp_t gfp)
+static struct braid_buffer *struct_alloc(u32 length_bytes, u32 nr_vecs, enum braid_payload_use use, gfp_t gfp)
 {
 	struct braid_buffer *buffer = kmalloc(struct_size(buffer, vec, nr_vecs), GFP_NOWAIT | __GFP_NOWARN);
 	bool pooled = !buffer;
 
 	if (pooled)
-		buffer = mempool_alloc(struct_pool, gfp);
+		buffer = mempool_alloc(pools[use].structs, gfp);
 	if (!buffer)
 		return NULL;
 	refcount_set(&buffer->references, 1);
@@ -174,6 +187,7 @@ static struct braid_buffer *struct_alloc(u32 length_bytes, u32 nr_vecs, gfp_t gf
 	buffer->sum_kind = WIRE_CHECKSUM_NONE;
 	buffer->nr_vecs = 0;
 	buffer->pooled = pooled;
+	buffer->use = use;
 	buffer->lender = NULL;
 	return buffer;
 }
@@ -188,10 +202,10 @@ static void add_page(struct braid_buffer *buffer, struct page *page)
 	};
 }
 
-struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
+struct braid_buffer *braid_buffer_alloc(u32 length_bytes, enum braid_payload_use use, gfp_t gfp)
 {
 	u32 nr_pages = DIV_ROUND_UP(length_bytes, PAGE_SIZE);
-	struct braid_buffer *buffer = struct_alloc(length_bytes, nr_pages, gfp);
+	struct braid_buffer *buffer = struct_alloc(length_bytes, nr_pages, use, gfp);
 	struct page *page;
 
 	if (!buffer)
@@ -210,10 +224,10 @@ struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp)
 		buffer_release(buffer);
 		return NULL;
 	}
-	mutex_lock(&pool_mutex);
+	mutex_lock(&pools[use].mutex);
 	while (buffer->nr_vecs < nr_pages)
-		add_page(buffer, mempool_alloc(page_pool, gfp));
-	mutex_unlock(&pool_mutex);
+		add_page(buffer, mempool_alloc(pools[use].pages, gfp));
+	mutex_unlock(&pools[use].mutex);
 	return buffer;
 }
 
@@ -226,7 +240,7 @@ struct braid_buffer *braid_buffer_borrow(struct bio *bio, u32 alignment_mask)
 
 	if (nr_vecs > BUFFER_PAGES_MAX)
 		return NULL;
-	buffer = struct_alloc(bio->bi_iter.bi_size, nr_vecs, GFP_NOIO);
+	buffer = struct_alloc(bio->bi_iter.bi_size, nr_vecs, BRAID_PAYLOAD_SENT, GFP_NOIO);
 	bio_for_each_segment(vec, bio, iter) {
 		if (!sendpage_ok(vec.bv_page) || (vec.bv_offset | vec.bv_len) & alignment_mask) {
 			struct_free(buffer);

@@ -12,6 +12,12 @@
 #include <linux/refcount.h>
 #include "core/wire.h"
 
+/* Which reserve a payload takes memory from when there is none else, and so what has to end before it comes back [L4]. */
+enum braid_payload_use {
+	BRAID_PAYLOAD_SENT,	/* peers' answers, or the socket */
+	BRAID_PAYLOAD_RECEIVED,	/* I/O on the local disk */
+};
+
 struct braid_buffer {
 	refcount_t references;
 	u32 length_bytes;
@@ -19,6 +25,7 @@ struct braid_buffer {
 	u8 sum_kind;		/* enum wire_checksum; 0: not computed yet */
 	u32 nr_vecs;
 	bool pooled;		/* this struct came from the pool */
+	u8 use;			/* enum braid_payload_use */
 	struct bio *lender;	/* whose pages these are; NULL: our own */
 	struct bio_vec vec[];	/* nr_vecs, none crosses a page; our own: full pages but the last */
 };
@@ -26,7 +33,7 @@ struct braid_buffer {
 int braid_buffer_init(void);
 void braid_buffer_exit(void);
 /* Never fails with a gfp that may sleep (pool); NULL only with GFP_NOWAIT/GFP_ATOMIC. 0 < length <= IO_BYTES_MAX. */
-struct braid_buffer *braid_buffer_alloc(u32 length_bytes, gfp_t gfp);
+struct braid_buffer *braid_buffer_alloc(u32 length_bytes, enum braid_payload_use use, gfp_t gfp);
 /*
  * A buffer of @bio's own pages, whose data stays as it is until the bio ends. From now on it is the buffer that ends the bio, with the
  * bi_status it has then. NULL: not these pages, copy them: some that a socket must not refer to, or not aligned for the local disk

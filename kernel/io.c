@@ -623,7 +623,7 @@ static struct braid_buffer *payload_of(struct braid_volume *volume, struct bio *
 		buffer = braid_buffer_borrow(bio, braid_local_alignment(volume));
 	if (buffer)
 		return buffer;
-	buffer = braid_buffer_alloc(bio->bi_iter.bi_size, GFP_NOIO);
+	buffer = braid_buffer_alloc(bio->bi_iter.bi_size, BRAID_PAYLOAD_SENT, GFP_NOIO);
 	braid_buffer_from_bio(buffer, bio);
 	return buffer;
 }

@@ -185,7 +185,8 @@ static u32 zero_pieces(const struct braid_buffer *buffer, u32 pieces)
 /* A buffer with only the pieces in the mask, or NULL. */
 static struct braid_buffer *gather(const struct braid_buffer *from, u32 pieces)
 {
-	struct braid_buffer *buffer = braid_buffer_alloc(hweight32(pieces) * RESYNC_PIECE_BYTES, GFP_NOWAIT | __GFP_NOWARN);
+	struct braid_buffer *buffer = braid_buffer_alloc(hweight32(pieces) * RESYNC_PIECE_BYTES, BRAID_PAYLOAD_SENT,
+							 GFP_NOWAIT | __GFP_NOWARN);
 	u32 piece, nr = 0;
 
 	if (!buffer)
@@ -337,7 +338,7 @@ void braid_sync_read_chunks(struct sync_run *run)
 	set_submitting(run, true);
 	blk_start_plug(&plug);
 	while ((chunk = next_read(run))) {
-		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, GFP_NOWAIT | __GFP_NOWARN);
+		chunk->buffer = braid_buffer_alloc(chunk->length_bytes, BRAID_PAYLOAD_SENT, GFP_NOWAIT | __GFP_NOWARN);
 		if (!chunk->buffer) {
 			read_again(chunk);
 			break;

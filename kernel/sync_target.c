@@ -59,7 +59,7 @@ static void digests_work(struct work_struct *work)
 	};
 
 	if (!request->error) {
-		request->buffer = braid_buffer_alloc(request->resync.length_bytes, GFP_NOIO);
+		request->buffer = braid_buffer_alloc(request->resync.length_bytes, BRAID_PAYLOAD_RECEIVED, GFP_NOIO);
 		/* An unreadable chunk is not equal: the write that follows makes it good or fails the disk [W7]. */
 		if (braid_local_wait(volume, braid_bio_set(volume), REQ_OP_READ, request->buffer, 0,
 				     request->resync.offset_bytes, request->resync.length_bytes))

@@ -82,10 +82,10 @@ same_replicas vdb alpha beta
 # What was sent would not be what its checksum covers, and the resync after that would hide it.
 expect "$before" "$(reconnects)" "reconnects beside writers that change their memory"
 
-# under_table LINES: what the device below alpha's volume is made of from now on; SIZE there is its size in sectors.
+# under_table GUEST LINES: what the device below its volume is made of from now on; SIZE there is its size in sectors.
 under_table()
 {
-	on alpha "SIZE=\$(blockdev --getsz /dev/vdb); echo \"$1\" | dmsetup load under &&
+	on "$1" "SIZE=\$(blockdev --getsz /dev/vdb); echo \"$2\" | dmsetup load under &&
 		dmsetup suspend --nolockfs --noflush under && dmsetup resume under"
 }
 
@@ -95,15 +95,29 @@ HOLE='0 20480 linear /dev/vdb 0
 20480 8 error
 20488 $((SIZE - 20488)) linear /dev/vdb 20488'
 
+step "a part of a split read fails everywhere, the others do not"
+on beta 'braid down web && dmsetup create under --table "0 $(blockdev --getsz /dev/vdb) linear /dev/vdb 0" &&
+	sed -i s,/dev/vdb,/dev/$(dmsetup info -c --noheadings -o blkdevname under), /var/lib/braid/node && braid up web'
+in_sync web 30 alpha beta
+expect 1048576 "$(data_area alpha vdb | cut -d ' ' -f 1)" "offset of the data"
+read_hole='dd if=/dev/braid/web of=/dev/null bs=1M count=1 skip=9M iflag=direct,skip_bytes status=none'
+on alpha 'echo 256 >/sys/block/$(basename $(readlink -f /dev/braid/web))/queue/max_sectors_kb'
+under_table beta "$HOLE"
+under_table alpha "$HOLE"
+! try alpha "$read_hole" 2>/dev/null || fail "a read succeeds though nobody could read its first part"
+under_table alpha "$HEALTHY"
+under_table beta "$HEALTHY"
+in_sync web 10 alpha beta
+
 step "the middle part of a split request fails, and nobody else has it"
 link beta down
 odd_run /dev/braid/web $AREA
 expect 1048576 "$(data_area alpha vdb | cut -d ' ' -f 1)" "offset of the data"
-under_table "$HOLE"
+under_table alpha "$HOLE"
 ! try alpha 'dd if=/dev/zero of=/dev/braid/web bs=3M count=1 seek=8M oflag=direct,seek_bytes conv=notrunc status=none' 2>/dev/null ||
 	fail "a write of 3 MiB succeeds though the disk failed its middle"
 wait_vol alpha web 10 '.disk != "ok"'
-under_table "$HEALTHY"
+under_table alpha "$HEALTHY"
 on alpha 'braid down web --force && braid up web'	# a writer that nobody can vouch for is not demoted
 link beta up
 in_sync web 30 alpha beta
@@ -112,7 +126,7 @@ same_replicas vdb alpha beta
 
 step "the same, and the peer has it"
 SUM=$(odd_sum alpha)
-under_table "$HOLE"
+under_table alpha "$HOLE"
 # Not zeroes: these may be there already, by the runs' own and by the write above.
 on alpha "tr '\\0' '\\377' </dev/zero | dd of=/dev/braid/web bs=3M count=1 iflag=fullblock seek=8M oflag=direct,seek_bytes conv=notrunc status=none"
 wait_vol alpha web 10 '.disk != "ok"'
@@ -126,5 +140,5 @@ on beta 'braid promote web'
 expect "$SUM" "$(odd_sum beta)" "content at the peer"
 on beta 'braid demote web'
 on_all 'braid down web'
-on alpha 'dmsetup remove under'
+on_all 'dmsetup remove under'
 cluster_down alpha beta
