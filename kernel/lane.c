@@ -89,11 +89,11 @@ void braid_socket_prepare(struct braid_net *bn, struct socket *socket)
 	sk->sk_use_task_frag = false;
 }
 
-void braid_lane_set_patience(struct braid_lane *lane)
+void braid_lane_set_patience(struct braid_lane *lane, u32 timeout_ms)
 {
-	u32 patience_ms = LANE_DATA_PATIENCE * READ_ONCE(lane->bn->options.timeout_ms);
+	u32 patience_ms = lane->number ? max_t(u32, LANE_DATA_PATIENCE * timeout_ms, LANE_DATA_PATIENCE_MS_MIN) : timeout_ms;
 
-	tcp_sock_set_user_timeout(lane->socket->sk, max_t(u32, patience_ms, LANE_DATA_PATIENCE_MS_MIN));
+	tcp_sock_set_user_timeout(lane->socket->sk, patience_ms);
 }
 
 struct braid_lane *braid_lane_alloc(struct braid_net *bn, struct socket *socket, bool initiator)

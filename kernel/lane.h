@@ -145,6 +145,7 @@ struct braid_session {
 	/* session work (or the remover, when the work has ended) */
 	struct braid_lane __rcu *lane[WIRE_LANES_MAX];	/* written here only; readers under RCU */
 	bool up;		/* braid_volumes_session_up() was called */
+	u32 patience_ms;	/* failure timeout that its lanes know */
 	u32 backoff_ms;
 	u64 next_attempt_ns;
 	u64 deadline_ns;	/* of the handshake */
@@ -221,10 +222,11 @@ void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);
 void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye);
 /*
- * It is a data lane: a peer whose disk stalls closes its window and must not look dead [N6]. The control lane's PONG decides
- * who is; this bound is only for a connection that is broken by itself. Sleeps.
+ * The lane has its number, or the failure timeout is another one now. A data lane is patient: a peer whose disk stalls closes its
+ * window and must not look dead [N6]. The control lane's PONG decides who is; the bound of the others is only for a connection
+ * that is broken by itself. Sleeps.
  */
-void braid_lane_set_patience(struct braid_lane *lane);
+void braid_lane_set_patience(struct braid_lane *lane, u32 timeout_ms);
 
 /* ---- lane_send.c, for lane.c and node.c ---- */
 int braid_gatherers_init(void);

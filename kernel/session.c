@@ -305,7 +305,21 @@ static void set_incarnation(struct braid_session *session, u64 session_id, u32 n
 	session->rtt_ns = 0;
 	session->end_wanted = false;
 	spin_unlock_irqrestore(&session->lock, flags);
+	session->patience_ms = READ_ONCE(session->bn->options.timeout_ms);
 	session->deadline_ns = ktime_get_ns() + (u64)braid_auth_timeout_ms(session->bn) * NSEC_PER_MSEC;
+}
+
+/* The administrator may change the failure timeout while the session is open. */
+static void follow_timeout(struct braid_session *session)
+{
+	u32 timeout_ms = READ_ONCE(session->bn->options.timeout_ms);
+	unsigned int i;
+
+	if (timeout_ms == session->patience_ms)
+		return;
+	session->patience_ms = timeout_ms;
+	for (i = 0; i < session->nr_lanes; i++)
+		braid_lane_set_patience(own_lane(session, i), timeout_ms);
 }
 
 static void take_lane(struct braid_session *session, struct braid_lane *lane, u8 number)
@@ -314,8 +328,7 @@ static void take_lane(struct braid_session *session, struct braid_lane *lane, u8
 	bool failed;
 
 	lane->number = number;
-	if (number)
-		braid_lane_set_patience(lane);
+	braid_lane_set_patience(lane, session->patience_ms);
 	spin_lock_bh(&lane->lock);
 	WRITE_ONCE(lane->session, session);
 	failed = lane->failed;
@@ -749,8 +762,10 @@ static void session_work(struct work_struct *work)
 	follow_wishes(session);
 	if (session->initiator && has_begun(session) && session->state != BRAID_SESSION_OPEN)
 		continue_attempt(session);
-	if (session->state == BRAID_SESSION_OPEN)
+	if (session->state == BRAID_SESSION_OPEN) {
+		follow_timeout(session);
 		keep_alive(session);
+	}
 	schedule_next(session);
 	memalloc_noio_restore(noio);
 }

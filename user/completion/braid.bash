@@ -47,7 +47,8 @@ _braid()
 	--meta | --force-overwrite | --state-dir) files=yes ;;
 	--peer-down | --keep) words=$(_braid_nodes) ;;
 	--block-size) words="512 4096" ;;
-	--for) words="in-sync connected primary secondary up-to-date healthy split refused target source" ;;
+	--for) words="in-sync connected primary secondary up-to-date healthy off absent greeting waiting source-asked source
+		target-starting target joining split refused" ;;
 	--payload) words="copy trust" ;;
 	--id | --split | --size | --timeout | --count) return ;;
 	*)
