@@ -44,17 +44,12 @@ void braid_sync_run_failed(struct sync_run *run)
 
 /* ---- chunks ---- */
 
-void braid_sync_chunk_done(struct sync_chunk *chunk)
+/* Its range is free, and it may be launched again. Under the lock. */
+static void chunk_free(struct sync_chunk *chunk)
 {
 	struct sync_run *run = chunk->run;
 	u64 now_ns = ktime_get_ns();
 
-	run->open.extent[run->open.nr++] = (struct resync_extent) {
-		.start_bytes = chunk->offset_bytes,
-		.end_bytes = chunk->offset_bytes + chunk->length_bytes,
-		.marks = chunk->marks,
-	};
-	run->open.bytes += chunk->length_bytes;
 	braid_range_unlock(&run->volume->ranges, &chunk->range);
 	chunk->state = CHUNK_FREE;
 	list_add(&chunk->entry, &run->free);
@@ -62,6 +57,25 @@ void braid_sync_chunk_done(struct sync_chunk *chunk)
 	run->busy_bytes -= chunk->length_bytes;
 	resync_governor_done(&run->volume->sync->governor, now_ns, chunk->length_bytes, now_ns - chunk->begun_ns);
 	braid_sync_queue(run, &run->plan_work);
+}
+
+void braid_sync_chunk_skip(struct sync_chunk *chunk)
+{
+	chunk->run->nr_unreadable++;
+	chunk_free(chunk);
+}
+
+void braid_sync_chunk_done(struct sync_chunk *chunk)
+{
+	struct sync_run *run = chunk->run;
+
+	run->open.extent[run->open.nr++] = (struct resync_extent) {
+		.start_bytes = chunk->offset_bytes,
+		.end_bytes = chunk->offset_bytes + chunk->length_bytes,
+		.marks = chunk->marks,
+	};
+	run->open.bytes += chunk->length_bytes;
+	chunk_free(chunk);
 }
 
 /* Under the lock. */
@@ -164,12 +178,27 @@ static u32 granted_bytes(struct sync_run *run)
 	return grant.chunk_bytes;
 }
 
+/* Nothing but what cannot be read here is left: it is tried again from time to time. Under the lock. */
+static bool pausing(struct sync_run *run)
+{
+	if (!run->pausing)
+		return false;
+	if (time_before(jiffies, run->paused_until)) {
+		braid_sync_again(run->volume->sync, jiffies_to_nsecs(run->paused_until - jiffies));
+		return true;
+	}
+	run->pausing = false;
+	return false;
+}
+
 /* Launch what the governor permits [R3]. Under the lock. */
 static void launch(struct sync_run *run, struct volume_peer *peer)
 {
 	struct braid_volume *volume = run->volume;
 	u32 chunk_bytes;
 
+	if (pausing(run))
+		return;
 	while (!run->at_end && (chunk_bytes = granted_bytes(run))) {
 		struct sync_chunk *chunk = list_first_entry(&run->free, struct sync_chunk, entry);
 		u64 start_bytes, length_bytes;
@@ -208,9 +237,12 @@ static bool pass_ended(struct sync_run *run, const struct volume_peer *peer, boo
 		run->dry = true;
 		return false;
 	}
-	run->fruitless_passes = run->cleared_in_pass ? 0 : run->fruitless_passes + 1;
+	run->pausing = run->nr_unreadable && !run->cleared_in_pass;
+	run->paused_until = jiffies + msecs_to_jiffies(SYNC_UNREADABLE_TURN_MS);
+	run->fruitless_passes = run->cleared_in_pass || run->pausing ? 0 : run->fruitless_passes + 1;
 	*fruitless = run->fruitless_passes > SYNC_FRUITLESS_PASSES_MAX;
 	run->cleared_in_pass = 0;
+	run->nr_unreadable = 0;
 	run->cursor_bytes = 0;
 	run->at_end = false;
 	run->open.nr = 0;	/* parts of granules whose rest this pass did not reach */

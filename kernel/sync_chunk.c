@@ -291,6 +291,26 @@ static void chunk_was_read(struct sync_chunk *chunk)
 		send_pieces(chunk, 0);
 }
 
+/*
+ * A bad block of the source keeps this volume from being in sync, and nothing else: neither the rest of it nor the session, which
+ * carries other volumes too [R5]. It is good again when it is written, or read through the volume while somebody else has it.
+ */
+static void skip_unreadable(struct sync_chunk *chunk)
+{
+	struct sync_run *run = chunk->run;
+	struct braid_volume *volume = run->volume;
+	unsigned long flags;
+
+	pr_warn_ratelimited("braid: %s: %u bytes at %llu cannot be read here: node %u gets them when they can, or were written\n",
+			    volume->name, chunk->length_bytes, chunk->offset_bytes, run->node);
+	braid_buffer_put(chunk->buffer);
+	chunk->buffer = NULL;
+	spin_lock_irqsave(&volume->lock, flags);
+	if (!run->stopped)
+		braid_sync_chunk_skip(chunk);
+	spin_unlock_irqrestore(&volume->lock, flags);
+}
+
 static void send_ready(struct sync_run *run)
 {
 	struct sync_chunk *chunk;
@@ -307,7 +327,7 @@ static void send_ready(struct sync_run *run)
 		if (chunk->state == CHUNK_SEND)
 			send_pieces(chunk, zero_pieces(chunk->buffer, chunk->pieces));
 		else if (chunk->unreadable)
-			braid_sync_run_failed(run);
+			skip_unreadable(chunk);
 		else
 			chunk_was_read(chunk);
 		cond_resched();

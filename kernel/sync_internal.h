@@ -29,6 +29,7 @@ enum sync_limits {
 	SYNC_ID_BUCKETS = 64,
 	SYNC_FRUITLESS_PASSES_MAX = 8,
 	SYNC_MEMORY_TURN_MS = 20,	/* without memory for the data of a chunk */
+	SYNC_UNREADABLE_TURN_MS = 15000,	/* when nothing but blocks that the local disk fails is left */
 };
 
 enum chunk_state {
@@ -87,6 +88,9 @@ struct sync_run {
 	bool submitting;		/* plan_work does, and looks after `ready` then */
 	u32 fruitless_passes;
 	u64 cleared_in_pass;
+	u32 nr_unreadable;		/* chunks in this pass that the local disk failed: they stay dirty */
+	bool pausing;			/* until paused_until (jiffies): there is nothing else left */
+	unsigned long paused_until;
 	siphash_key_t key;
 	struct resync_compare compare;
 	struct list_head free;
@@ -122,6 +126,8 @@ void braid_sync_run_failed(struct sync_run *run);
 void braid_sync_again(struct braid_sync *sync, u64 wait_ns);
 /* The target has this content. Under the lock. */
 void braid_sync_chunk_done(struct sync_chunk *chunk);
+/* The local disk fails it: it stays dirty, and the rest goes on. It has no buffer. Under the lock. */
+void braid_sync_chunk_skip(struct sync_chunk *chunk);
 
 /* ---- sync_chunk.c ---- */
 

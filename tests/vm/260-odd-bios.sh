@@ -109,6 +109,22 @@ under_table alpha "$HEALTHY"
 under_table beta "$HEALTHY"
 in_sync web 10 alpha beta
 
+# All of it but the chunk with the bad block gets there, in one session; the rest when the block is good again [R5].
+step "a resync whose source has a bad block"
+link beta down
+wait_vol alpha web 15 '.peers[0].connected | not'
+on alpha 'dd if=/dev/urandom of=/dev/braid/web bs=1M count=4 seek=7 oflag=direct conv=notrunc status=none'
+under_table alpha "$HOLE"
+link beta up
+wait_vol alpha web 30 '.peers[0].dirty_bytes > 0 and .peers[0].dirty_bytes <= 131072'
+before=$(reconnects)
+expect target "$(vol alpha web '.peers[0].state')" "beta's state"
+on alpha 'dd if=/dev/urandom of=/dev/braid/web bs=4k count=1 oflag=direct conv=notrunc status=none'
+under_table alpha "$HEALTHY"
+in_sync web 40 alpha beta
+expect "$before" "$(reconnects)" "reconnects beside a bad block"
+same_replicas vdb alpha beta
+
 step "the middle part of a split request fails, and nobody else has it"
 link beta down
 odd_run /dev/braid/web $AREA
