@@ -205,7 +205,7 @@ void volume_enter_in_sync(struct step *step, struct volume_peer *peer)
 
 	if (peer->relation == VOLUME_IN_SYNC)
 		return;
-	if (peer->relation == VOLUME_TARGET || peer->relation == VOLUME_JOINING)
+	if (peer->relation == VOLUME_TARGET || (peer->relation == VOLUME_JOINING && !MUTANT(joined_run_goes_on)))
 		step_emit(step, VOLUME_DO_RESYNC_STOP)->node = peer->node;
 	if (peer->relation == VOLUME_SOURCE || peer->relation == VOLUME_SOURCE_ASKED) {
 		volume->sync_source = NODE_NONE;

@@ -24,6 +24,7 @@
 	X(others_not_parted, "I5", "B14", sim, "a replica that becomes a target stays in sync with others") \
 	X(new_replica_clean, "D1", "G15", B3-unknown-replica, "a replica heard of for the first time counts as lacking nothing") \
 	X(joiner_gets_no_maps, "D1", "B2", B3-new-member-is-told, "a new member is not told what absent replicas lack") \
+	X(joined_run_goes_on, "R3", "B22", test_volume_sync, "the resync of a new member goes on when that has joined") \
 	X(joined_before_maps, "D1", "B7", N1-every-dialogue-broken, "a new member stores the record before the maps that it was told") \
 	/* who has memory for them */ \
 	X(no_slot_for_session, "D3", "G15", test_volume_slot, "no memory is made ready for the slot of a node that a session opens with") \
