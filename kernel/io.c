@@ -357,7 +357,7 @@ static u8 frame_type(const struct braid_request *request)
 static void send_to_peers(struct braid_request *request, u32 nodes)
 {
 	struct braid_volume *volume = request->volume;
-	enum lane_haste haste = request->flushing ? LANE_AT_ONCE : braid_plug_haste();
+	enum lane_haste haste = request->flushing ? LANE_AT_ONCE : braid_plug_haste(request);
 	struct braid_buffer *payload = request->flushing ? NULL : request->buffer;
 	u32 left, lanes = 0;
 
@@ -380,7 +380,7 @@ static void send_to_peers(struct braid_request *request, u32 nodes)
 			lanes |= BIT(lane);
 	}
 	if (haste == LANE_HELD && lanes)
-		braid_plug(volume, nodes, lanes);
+		braid_plug(request, nodes, lanes);
 }
 
 /* Is the request allowed on the local disk now [W3] [G2]? Under the lock. */

@@ -213,12 +213,12 @@ bool braid_passes_idle(const struct braid_volume *volume);
 
 /* io_plug.c */
 /* How to queue frames for peers: held, if the current task has a plug; then braid_plug() follows, when they are queued. */
-enum lane_haste braid_plug_haste(void);
+enum lane_haste braid_plug_haste(const struct braid_request *request);
 /*
  * What was queued as held for @nodes on @lanes (masks) goes out when the plug of the current task ends. Not before it is queued: a
- * task that has to sleep on the way ends its plug. The caller has a request of the volume. Sleeps.
+ * task that has to sleep on the way ends its plug. Sleeps.
  */
-void braid_plug(struct braid_volume *volume, u32 nodes, u32 lanes);
+void braid_plug(const struct braid_request *request, u32 nodes, u32 lanes);
 
 /* io_log.c */
 int braid_io_log_init(struct braid_io *io);

@@ -211,10 +211,10 @@ void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame);
 int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender);
 void braid_lane_send_now(struct braid_lane *lane);
 /*
- * Frames that were queued as LANE_HELD go out. @here: as LANE_SOON, by the caller if true is returned, with braid_lane_send_now() as
- * above; else the work sends them. Any context but hard interrupt.
+ * Frames that were queued as LANE_HELD go out: LANE_BY_WORK, LANE_SOON or LANE_AT_ONCE. True: the caller sends them, with
+ * braid_lane_send_now() as above. Any context but hard interrupt.
  */
-bool braid_lane_send_held(struct braid_lane *lane, bool here);
+bool braid_lane_send_held(struct braid_lane *lane, enum lane_haste haste);
 /* Acknowledgements arrived on the lane, and those whose changes ended by them were told. What has gathered goes out. */
 void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */

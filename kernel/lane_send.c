@@ -491,15 +491,15 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 	return accepted ? 0 : -ENOTCONN;
 }
 
-bool braid_lane_send_held(struct braid_lane *lane, bool here)
+bool braid_lane_send_held(struct braid_lane *lane, enum lane_haste haste)
 {
 	bool begins;
 
 	spin_lock_bh(&lane->lock);
 	begins = !list_empty(&lane->queue) && !lane->sender && !lane->stopped;
-	if (begins && !here)
+	if (begins && haste == LANE_BY_WORK)
 		queue_work(braid_send_queue, &lane->send_work);
-	begins = begins && here && !gather(lane);
+	begins = begins && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !gather(lane)));
 	if (begins)
 		lane->sender = true;
 	spin_unlock_bh(&lane->lock);

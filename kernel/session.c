@@ -161,7 +161,7 @@ int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct 
 	return result;
 }
 
-void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, bool here)
+void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, enum lane_haste haste)
 {
 	for (; lanes; lanes &= lanes - 1) {
 		struct braid_lane *lane;
@@ -169,7 +169,7 @@ void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, bool here
 
 		rcu_read_lock();
 		lane = find_lane(bn, node, __ffs(lanes));
-		sender = lane && braid_lane_send_held(lane, here);
+		sender = lane && braid_lane_send_held(lane, haste);
 		rcu_read_unlock();
 		if (sender)
 			braid_lane_send_now(lane);

@@ -79,10 +79,10 @@ enum lane_haste {
 int braid_session_send(struct braid_net *bn, u8 node, unsigned int lane, struct braid_frame *frame,
 		       enum lane_haste haste);
 /*
- * What was queued as LANE_HELD for @node on @lanes (mask) goes out: like LANE_SOON if @here, which sleeps; else by works, from any
+ * What was queued as LANE_HELD for @node on @lanes (mask) goes out: LANE_SOON or LANE_AT_ONCE, which sleep; or LANE_BY_WORK, from any
  * context but hard interrupt.
  */
-void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, bool here);
+void braid_session_send_held(struct braid_net *bn, u8 node, u32 lanes, enum lane_haste haste);
 /*
  * For a caller who knows the number of the session that the frame belongs to: -ENOTCONN when it is not this one. Only queues it.
  * Any context but hard interrupt, not under volume->lock.
