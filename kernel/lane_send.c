@@ -8,8 +8,8 @@
  * work, or whoever completes a burst sends it. Who says that it has more to queue (a submitter's plug: io_plug.c) queues all of it
  * first.
  *
- * Who writes while the lane has an answer to wait for does not call the socket for each frame (LANE_SOON): the lane gathers. What it
- * gathered goes out with the first of: an answer; the processor has nothing better to do, when a thread of low priority gets its
+ * Who writes while the lane has an answer to wait for does not call the socket for each frame (LANE_SOON; io_plug.c says who): what it
+ * gathers goes out with the first of: an answer; the processor has nothing better to do, when a thread of low priority gets its
  * turn, which is at once if another processor is idle, or when the writer sleeps; enough for a burst; a frame that does not wait, as a
  * flush. A lone write has no answer to wait for. There is no timer. An answer that never comes (the peer's stream ended) or
  * others who keep the processor busy leave the thread, which gets its share.
