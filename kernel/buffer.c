@@ -25,6 +25,7 @@
 
 enum {
 	POOL_BUFFERS = 8,
+	POOL_PAGES_SENT = 1024,
 	BUFFER_PAGES_MAX = IO_BYTES_MAX / PAGE_SIZE,
 	STACK_PAGES = BUFFER_PAGES_MAX,
 };
@@ -47,7 +48,7 @@ struct payload_pool {
 
 static struct page_stack __percpu *page_stacks;
 static struct payload_pool pools[] = {
-	[BRAID_PAYLOAD_SENT] = { .nr_pages = 1024 },
+	[BRAID_PAYLOAD_SENT] = { .nr_pages = POOL_PAGES_SENT },
 	[BRAID_PAYLOAD_RECEIVED] = { .nr_pages = 2 * BUFFER_PAGES_MAX },
 };
 static bool fast_crc;
@@ -74,6 +75,7 @@ int braid_buffer_init(void)
 {
 	u32 i;
 
+	BUILD_BUG_ON(POOL_PAGES_SENT < 2 * BUFFER_PAGES_MAX);
 	fast_crc = find_fast_crc();
 	page_stacks = alloc_percpu(struct page_stack);
 	if (!page_stacks)

@@ -63,7 +63,7 @@ void braid_plug(const struct braid_request *request, u32 nodes, u32 lanes)
 	plug = container_of(cb, struct io_plug, cb);
 	if (!plug->nodes)
 		atomic_inc(&volume->io->nr_requests);	/* that of the caller is among them: not 0 */
-	plug->haste = plug->nodes ? LANE_AT_ONCE : haste_of(request);	/* kernels since 6.9 put a plug around each single bio */
+	plug->haste = plug->nodes ? LANE_AT_ONCE : haste_of(request);	/* 6.12 puts a plug around each single bio */
 	plug->nodes |= nodes;
 	plug->lanes |= lanes;
 }
