@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The block device of a volume: attach, the gendisk, detach.
- *
- * Attach is one ladder; only its last rung (braid_dispatch_add) cannot fail, and it alone makes the volume visible. On the
- * disk it leaves, in this order: what the activity log named as dirty bits, the data flushed, the superblock with
- * ONDISK_ATTACHED, an empty activity log. A crash between any two of these starts over from a state that claims no less.
+ * The block device of a volume: references, the gendisk, detach. How it comes into being: attach.c.
  *
  * Detach has two parts. The first ends in bounded time whatever the disk does: no opener or failed I/O, the gendisk gone,
  * names free. The second (close_work) waits for the disk to give back every request, then tears down from the top: steps,
- * data path, metadata, disks. With a disk that hangs it lives on by itself and holds the module [L1] [L3].
+ * data path, metadata, disks. With a disk that hangs it lives on by itself and holds the module [L1] [L3]. Of commands that take
+ * one volume down at the same time the one that sets `removing` does it, the others wait for the end with it. bn->lock is not
+ * needed: who holds command_lock and has seen that the volume is not removed may use it, the teardown begins after that.
  *
  * References of a volume: the list until detach ends, each opener, each lookup. The gendisk holds none; it is put with the
  * volume's memory, and its private_data is used only between open and release.
@@ -22,7 +20,7 @@
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
-#include "device.h"
+#include "device_internal.h"
 #include "netlink.h"
 
 enum {
@@ -65,6 +63,70 @@ void braid_volume_get(struct braid_volume *volume)
 void braid_volume_put(struct braid_volume *volume)
 {
 	kref_put(&volume->references, volume_release);
+}
+
+static void close_work(struct work_struct *work);
+
+static struct braid_volume *volume_new(struct braid_net *bn, u32 minor)
+{
+	struct braid_volume *volume = vzalloc(sizeof(*volume));	/* kmalloc() would make it 64 KiB */
+
+	if (!volume)
+		return NULL;
+	volume->passes = alloc_percpu(struct braid_passes);
+	if (!volume->passes) {
+		vfree(volume);
+		return NULL;
+	}
+	__module_get(THIS_MODULE);
+	refcount_inc(&bn->references);
+	volume->bn = bn;
+	volume->minor = minor;
+	kref_init(&volume->references);
+	mutex_init(&volume->command_lock);
+	spin_lock_init(&volume->lock);
+	INIT_RCU_WORK(&volume->free_work, volume_free_work);
+	INIT_WORK(&volume->close_work, close_work);
+	init_completion(&volume->closed);
+	return volume;
+}
+
+enum braid_error braid_volume_alloc(struct braid_net *bn, struct braid_volume **result)
+{
+	int minor = ida_alloc_max(&minors, MINORS_MAX - 1, GFP_KERNEL);
+
+	if (minor < 0)
+		return minor == -ENOSPC ? BRAID_ERROR_LIMIT : BRAID_ERROR_MEMORY;
+	*result = volume_new(bn, minor);
+	if (*result)
+		return BRAID_OK;
+	ida_free(&minors, minor);
+	return BRAID_ERROR_MEMORY;
+}
+
+void braid_volume_free_minor(struct braid_volume *volume)
+{
+	ida_free(&minors, volume->minor);
+}
+
+/* ---- commands ---- */
+
+/* No mutex can be waited for until a time. */
+int braid_command_lock(struct braid_volume *volume, u32 *timeout_ms)
+{
+	long left = wait_event_killable_timeout(volume->changed, mutex_trylock(&volume->command_lock),
+						msecs_to_jiffies(*timeout_ms));
+
+	if (left <= 0)
+		return left ? -EINTR : -ETIMEDOUT;
+	*timeout_ms = max(1u, jiffies_to_msecs(left));
+	return 0;
+}
+
+void braid_command_unlock(struct braid_volume *volume)
+{
+	mutex_unlock(&volume->command_lock);
+	wake_up_all(&volume->changed);
 }
 
 /* ---- gendisk ---- */
@@ -115,7 +177,7 @@ static const struct block_device_operations volume_operations = {
 	.submit_bio = volume_submit_bio,
 };
 
-static enum braid_error gendisk_create(struct braid_volume *volume)
+enum braid_error braid_volume_gendisk_create(struct braid_volume *volume)
 {
 	struct block_device *backing = volume->data->bdev;
 	struct braid_disk_limits limits = {
@@ -185,213 +247,6 @@ enum braid_error braid_volume_set_trust(struct braid_volume *volume, bool trusts
 	return error;
 }
 
-/* ---- attach ---- */
-
-static enum braid_error disks_open(struct braid_volume *volume, const struct braid_attach *attach)
-{
-	/* Two holders: one device cannot be both unless it is internal metadata. */
-	volume->data = braid_disk_open(attach->data_path, &volume->data);
-	if (IS_ERR(volume->data)) {
-		volume->data = NULL;
-		return BRAID_ERROR_OPEN_DISK;
-	}
-	volume->meta = volume->data;
-	if (!attach->meta_path)
-		return BRAID_OK;
-	volume->meta = braid_disk_open(attach->meta_path, &volume->meta);
-	if (IS_ERR(volume->meta)) {
-		volume->meta = NULL;
-		return BRAID_ERROR_OPEN_DISK;
-	}
-	return BRAID_OK;
-}
-
-static void disks_close(struct braid_volume *volume)
-{
-	struct braid_disk *data, *meta;
-
-	spin_lock_irq(&volume->lock);
-	data = volume->data;
-	meta = volume->meta;
-	volume->data = NULL;
-	volume->meta = NULL;
-	spin_unlock_irq(&volume->lock);
-	if (meta != data)
-		braid_disk_close(meta);
-	braid_disk_close(data);
-}
-
-/* Is it ours, and is it all there? [G10] */
-static enum braid_error super_check(struct braid_volume *volume, const struct ondisk_super *super, bool separate)
-{
-	const struct braid_identity *identity = &volume->bn->identity;
-	struct braid_volume *other;
-
-	if (super->node_id != identity->node_id || memcmp(super->cluster_id, identity->cluster_id, UUID_BYTES))
-		return BRAID_ERROR_OTHER_NODE;
-	if (separate != !!(super->flags & ONDISK_SEPARATE))
-		return BRAID_ERROR_BAD_METADATA;
-	if (!ondisk_layout(super->volume_bytes, super->granule_bytes, &volume->layout))
-		return BRAID_ERROR_BAD_METADATA;
-	if (bdev_nr_bytes(volume->data->bdev) < super->data_offset_bytes + super->volume_bytes ||
-	    bdev_nr_bytes(volume->meta->bdev) < volume->layout.end)
-		return BRAID_ERROR_DISK_SIZE;
-	/* What users may write has to fit every replica's disk, so it is the volume's and not the disk's. */
-	if (bdev_logical_block_size(volume->data->bdev) > VOLUME_SECTOR_BYTES << super->block_shift)
-		return BRAID_ERROR_BLOCK_SIZE;
-	other = braid_volume_find(volume->bn, super->volume_id);
-	if (!other)
-		other = braid_volume_find_name(volume->bn, super->name);
-	if (other) {
-		braid_volume_put(other);
-		return BRAID_ERROR_EXISTS;
-	}
-	return BRAID_OK;
-}
-
-static enum braid_error parts_create(struct braid_volume *volume)
-{
-	if (braid_engine_init(volume))
-		return BRAID_ERROR_MEMORY;
-	if (braid_meta_init(volume))
-		goto undo_engine;
-	if (braid_io_init(volume))
-		goto undo_meta;
-	if (braid_apply_init(volume))
-		goto undo_io;
-	if (braid_sync_init(volume))
-		goto undo_apply;
-	return BRAID_OK;
-
-undo_apply:
-	braid_apply_free(volume);
-undo_io:
-	braid_io_free(volume);
-undo_meta:
-	braid_meta_free(volume);
-undo_engine:
-	braid_engine_free(volume);
-	return BRAID_ERROR_MEMORY;
-}
-
-/* From the top down: nobody calls what is freed next. */
-static void parts_free(struct braid_volume *volume)
-{
-	braid_engine_stop(volume);
-	braid_sync_free(volume);
-	/* A log commit tells both halves of the data path, so it ends before they do. */
-	braid_meta_stop(volume);
-	braid_apply_free(volume);
-	braid_io_free(volume);
-	braid_meta_free(volume);
-	braid_engine_free(volume);
-}
-
-/* What the log named becomes dirty bits for good; then the log is emptied. The order is that of the head comment. */
-static enum braid_error metadata_begin(struct braid_volume *volume)
-{
-	enum braid_error error = braid_meta_load(volume);
-
-	if (error)
-		return error;
-	spin_lock_irq(&volume->lock);
-	volume->core.super.flags |= ONDISK_ATTACHED;
-	volume->core.super.attach_count++;
-	memcpy(volume->core.super.node_instance, volume->bn->identity.instance, UUID_BYTES);
-	spin_unlock_irq(&volume->lock);
-	if (braid_meta_save_maps(volume) || braid_meta_flush_data(volume) || braid_meta_write_super(volume) ||
-	    braid_meta_empty_log(volume))
-		return BRAID_ERROR_DISK_IO;
-	return BRAID_OK;
-}
-
-static void close_work(struct work_struct *work);
-
-static struct braid_volume *volume_alloc(struct braid_net *bn)
-{
-	struct braid_volume *volume = vzalloc(sizeof(*volume));	/* kmalloc() would make it 64 KiB */
-
-	if (!volume)
-		return NULL;
-	volume->passes = alloc_percpu(struct braid_passes);
-	if (!volume->passes) {
-		vfree(volume);
-		return NULL;
-	}
-	__module_get(THIS_MODULE);
-	refcount_inc(&bn->references);
-	volume->bn = bn;
-	kref_init(&volume->references);
-	mutex_init(&volume->command_lock);
-	spin_lock_init(&volume->lock);
-	INIT_RCU_WORK(&volume->free_work, volume_free_work);
-	INIT_WORK(&volume->close_work, close_work);
-	init_completion(&volume->closed);
-	return volume;
-}
-
-static enum braid_error attach_opened(struct braid_volume *volume, bool separate)
-{
-	struct ondisk_super *super = kzalloc(sizeof(*super), GFP_KERNEL);
-	enum braid_error error;
-
-	if (!super)
-		return BRAID_ERROR_MEMORY;
-	error = braid_meta_read_super(volume->meta, super);
-	if (!error)
-		error = super_check(volume, super, separate);
-	if (!error)
-		error = braid_memory_create(volume, super);
-	kfree(super);
-	if (error)
-		return error;
-	volume->id = volume->core.super.volume_id;
-	strscpy(volume->name, volume->core.super.name, sizeof(volume->name));
-	error = parts_create(volume);
-	if (error)
-		return error;
-	error = metadata_begin(volume);
-	if (!error)
-		error = gendisk_create(volume);
-	if (error)
-		parts_free(volume);
-	return error;
-}
-
-enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *attach,
-				     struct braid_volume **result)
-{
-	struct braid_volume *volume;
-	enum braid_error error;
-	int minor;
-
-	lockdep_assert_held(&bn->lock);
-	if (!bn->configured || bn->dying)
-		return BRAID_ERROR_NOT_CONFIGURED;
-	minor = ida_alloc_max(&minors, MINORS_MAX - 1, GFP_KERNEL);
-	if (minor < 0)
-		return minor == -ENOSPC ? BRAID_ERROR_LIMIT : BRAID_ERROR_MEMORY;
-	volume = volume_alloc(bn);
-	if (!volume) {
-		ida_free(&minors, minor);
-		return BRAID_ERROR_MEMORY;
-	}
-	volume->minor = minor;
-	error = disks_open(volume, attach);
-	if (!error)
-		error = attach_opened(volume, attach->meta_path != NULL);
-	if (error) {
-		disks_close(volume);
-		ida_free(&minors, minor);
-		braid_volume_put(volume);
-		return error;
-	}
-	braid_dispatch_add(volume);
-	if (result)
-		*result = volume;
-	return BRAID_OK;
-}
-
 /* ---- detach ---- */
 
 /* The disk gives back what it has, however long it takes: the wait's owner is close_work, status shows no volume any more. */
@@ -428,8 +283,8 @@ static void close_work(struct work_struct *work)
 	braid_io_fail_all(volume);
 	data_path_drain(volume);
 	metadata_end(volume);
-	parts_free(volume);
-	disks_close(volume);
+	braid_volume_parts_free(volume);
+	braid_volume_disks_close(volume);
 	complete_all(&volume->closed);
 	braid_volume_put(volume);
 }
@@ -442,42 +297,66 @@ static u32 left_ms(u64 deadline)
 }
 
 /*
- * Nobody uses it, and a primary has become a secondary in order. With @force a command under way is not waited for: its
- * own timeout may be long.
+ * Nobody uses it, and a primary has become a secondary in order: then @*ours, unless another command takes it down. With @force a
+ * command under way is not waited for: its own timeout may be long.
  */
-static enum braid_error quiet_down(struct braid_volume *volume, bool force, u32 timeout_ms)
+static enum braid_error quiet_down(struct braid_volume *volume, bool force, u32 timeout_ms, bool *ours)
 {
 	enum braid_error error = BRAID_OK;
+	int locked = 0;
 
 	if (force && !mutex_trylock(&volume->command_lock))
 		return BRAID_ERROR_IN_USE;
-	if (!force && mutex_lock_killable(&volume->command_lock))
-		return BRAID_ERROR_INTERRUPTED;
-	if (READ_ONCE(volume->core.role) == VOLUME_PRIMARY)
+	if (!force)
+		locked = braid_command_lock(volume, &timeout_ms);
+	if (locked)
+		return locked == -EINTR ? BRAID_ERROR_INTERRUPTED : BRAID_ERROR_TIMEOUT;
+	if (!READ_ONCE(volume->removing) && READ_ONCE(volume->core.role) == VOLUME_PRIMARY)
 		error = braid_volume_demote(volume, timeout_ms);
-	if (!error) {
-		spin_lock_irq(&volume->lock);
-		if (volume->openers)
-			error = BRAID_ERROR_IN_USE;
-		else
-			volume->removing = true;
-		spin_unlock_irq(&volume->lock);
-	}
-	mutex_unlock(&volume->command_lock);
+	spin_lock_irq(&volume->lock);
+	if (volume->removing)
+		error = BRAID_OK;
+	else if (!error && volume->openers)
+		error = BRAID_ERROR_IN_USE;
+	else if (!error)
+		*ours = volume->removing = true;
+	spin_unlock_irq(&volume->lock);
+	braid_command_unlock(volume);
 	return error;
 }
 
-/* With force: what waits fails. A primary's log stays as it is on disk: after the next attach it stands for the difference. */
-static void forced_down(struct braid_volume *volume)
+/*
+ * With force: what waits fails. A primary's log stays as it is on disk: after the next attach it stands for the difference.
+ * False: another command takes it down.
+ */
+static bool forced_down(struct braid_volume *volume)
 {
+	bool ours;
+
 	spin_lock_irq(&volume->lock);
+	ours = !volume->removing;
 	volume->removing = true;
 	spin_unlock_irq(&volume->lock);
+	if (!ours)
+		return false;
 	wake_up_all(&volume->changed);
 	braid_io_fail_all(volume);
 	/* The command under way, if any, sees removing. */
 	mutex_lock(&volume->command_lock);
-	mutex_unlock(&volume->command_lock);
+	braid_command_unlock(volume);
+	return true;
+}
+
+/* It is nobody's any more: out of sight, and closed as soon as its disk allows it. */
+static void remove_volume(struct braid_volume *volume)
+{
+	volume->clean = READ_ONCE(volume->core.role) != VOLUME_PRIMARY;
+	braid_debugfs_remove(volume);
+	braid_dispatch_remove(volume);
+	/* Waits for nothing but submissions under way; the page cache's last writes fail when the volume was forced. */
+	del_gendisk(volume->gendisk);
+	braid_volume_free_minor(volume);
+	queue_work(close_workqueue, &volume->close_work);
 }
 
 enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms)
@@ -485,21 +364,17 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
 	bool used = READ_ONCE(volume->openers) || mutex_is_locked(&volume->command_lock);
 	enum braid_error error = BRAID_OK;
+	bool ours = false;
 	long left;
 
-	lockdep_assert_held(&volume->bn->lock);
 	if (!force || !used)
-		error = quiet_down(volume, force, force ? timeout_ms / 2 : timeout_ms);
+		error = quiet_down(volume, force, force ? timeout_ms / 2 : timeout_ms, &ours);
 	if (error && !force)
 		return error;
 	if (force && (used || error))
-		forced_down(volume);
-	volume->clean = READ_ONCE(volume->core.role) != VOLUME_PRIMARY;
-	braid_dispatch_remove(volume);
-	/* Waits for nothing but submissions under way; the page cache's last writes fail when the volume was forced. */
-	del_gendisk(volume->gendisk);
-	ida_free(&minors, volume->minor);
-	queue_work(close_workqueue, &volume->close_work);
+		ours = forced_down(volume);
+	if (ours)
+		remove_volume(volume);
 	left = wait_for_completion_killable_timeout(&volume->closed, msecs_to_jiffies(left_ms(deadline)));
 	if (left > 0)
 		return BRAID_OK;
@@ -509,12 +384,9 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 
 void braid_volumes_exit_net(struct braid_net *bn)
 {
-	struct braid_volume *volume, *next;
+	struct braid_volume *volume;
 
-	lockdep_assert_held(&bn->lock);
-	list_for_each_entry_safe(volume, next, &bn->volumes, entry) {
-		braid_volume_get(volume);
-		braid_debugfs_remove(volume);
+	while ((volume = braid_volume_next(bn, 0))) {
 		braid_volume_down(volume, true, EXIT_TIMEOUT_MS);
 		braid_volume_put(volume);
 	}
@@ -528,9 +400,13 @@ int braid_devices_init(void)
 		return -ENOMEM;
 	if (braid_passes_init())
 		goto no_passes;
+	if (braid_attach_init())
+		goto no_attach;
 	close_workqueue = alloc_workqueue("braid-close", WQ_UNBOUND, 0);
 	if (close_workqueue)
 		return 0;
+	braid_attach_exit();
+no_attach:
 	braid_passes_exit();
 no_passes:
 	braid_memory_exit();
@@ -539,6 +415,7 @@ no_passes:
 
 void braid_devices_exit(void)
 {
+	braid_attach_exit();
 	rcu_barrier();
 	destroy_workqueue(close_workqueue);
 	braid_passes_exit();

@@ -2,7 +2,7 @@
 /*
  * One attached volume in the kernel: glue around struct volume of the core.
  *
- * Files: device.c  gendisk, attach and detach;              engine.c  events in, actions out;
+ * Files: device.c  gendisk, detach; attach.c  attach;         engine.c  events in, actions out;
  *        memory.c  what the core works in;
  *        dispatch.c  frames and ends of sessions to volumes, names, what peers have;
  *        meta.c, meta_maps.c  everything on the metadata;    io*.c     the primary's reads and writes;
@@ -51,6 +51,7 @@ enum braid_error {
 	BRAID_ERROR_ADDRESS,		/* cannot listen there */
 	BRAID_ERROR_LIMIT,
 	BRAID_ERROR_BLOCK_SIZE,		/* the disk's logical blocks are larger than the volume's */
+	BRAID_ERROR_ATTACHING,		/* the disk belongs to an attach that has not ended */
 };
 
 struct braid_event {			/* queued for the engine */
@@ -95,7 +96,7 @@ struct braid_volume {
 					 * writes it, under lock */
 	u64 entered[NODES_MAX];		/* request ids of that session come after this number; written before the session */
 	atomic_t receivers;		/* dispatch.c: frames being delivered */
-	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED, and when idle_waiters may go on */
+	wait_queue_head_t changed;	/* woken by VOLUME_DO_CHANGED, when idle_waiters may go on, and when a command has ended */
 	struct {
 		bool done;
 		bool cancelled;		/* CANCEL was stepped */
@@ -155,20 +156,34 @@ struct braid_volume {
 	} count;
 };
 
-/* ---- device.c ---- */
-int braid_devices_init(void);		/* module: major number, caches */
-void braid_devices_exit(void);
+/* ---- attach.c ---- */
 struct braid_attach {
 	const char *data_path;
 	const char *meta_path;		/* NULL: internal */
 };
-/* Opens disks, loads metadata, creates /dev/braidN, goes online. Process context, bn->lock held. */
-enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *attach,
+/*
+ * Opens disks, loads metadata, creates /dev/braidN, goes online: *@volume, with a reference. TIMEOUT or INTERRUPTED: nothing is
+ * attached, nor will be; the disks are closed as soon as they have answered. The wait is killable. Process context, bn->lock not held.
+ */
+enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *disks, u32 timeout_ms,
 				     struct braid_volume **volume);
+/* Does a command wait for an attach? bn->lock held. */
+bool braid_volume_attach_waited(struct braid_net *bn);
+
+/* ---- device.c ---- */
+int braid_devices_init(void);		/* module: caches, queues of works */
+void braid_devices_exit(void);
+/*
+ * The volume is this command's: 0, and *@timeout_ms is what is left of it; -ETIMEDOUT or -EINTR (killed). Process context.
+ * braid_command_unlock() ends it.
+ */
+int braid_command_lock(struct braid_volume *volume, u32 *timeout_ms);
+void braid_command_unlock(struct braid_volume *volume);
 /*
  * Down: refused with IN_USE while open unless @force: then pending I/O fails and openers get errors. Always ends within about
- * @timeout_ms. Process context, bn->lock held, command_lock not. With @force BRAID_ERROR_TIMEOUT means: the volume is down and
- * its names are free, but its disk has not given back every request; it is closed as soon as it has.
+ * @timeout_ms. Process context, a reference held, bn->lock and command_lock not. With @force, and when it is to go down by another
+ * command, BRAID_ERROR_TIMEOUT means: the volume is down and its names are free, but its disk has not given back every request; it is
+ * closed as soon as it has.
  */
 enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 timeout_ms);
 /*
@@ -192,6 +207,11 @@ void braid_memory_pages(struct braid_volume *volume, u32 nr_ahead, gfp_t gfp);
 /* ---- dispatch.c ---- */
 struct braid_volume *braid_volume_find(struct braid_net *bn, u64 id);		/* takes a reference; any context */
 struct braid_volume *braid_volume_find_name(struct braid_net *bn, const char *name);
+/*
+ * Next attached volume in the order of ids, the first with an id above @after_id (0: the first of all), with a reference;
+ * NULL: no more. Volumes that come or go meanwhile neither hide nor double others. Any context.
+ */
+struct braid_volume *braid_volume_next(struct braid_net *bn, u64 after_id);
 void braid_volume_get(struct braid_volume *volume);
 void braid_volume_put(struct braid_volume *volume);
 /*
@@ -201,7 +221,7 @@ void braid_volume_put(struct braid_volume *volume);
 void braid_dispatch_add(struct braid_volume *volume);
 /*
  * No frame reaches it any more, its id and name are free. Frames that are being delivered may still be: see
- * braid_dispatch_drain(). Process context, bn->lock held; sleeps for a grace period.
+ * braid_dispatch_drain(). Process context; sleeps for a grace period.
  */
 void braid_dispatch_remove(struct braid_volume *volume);
 /*
@@ -209,7 +229,7 @@ void braid_dispatch_remove(struct braid_volume *volume);
  * never for the disk.
  */
 void braid_dispatch_drain(struct braid_volume *volume);
-/* device.c: namespace exit: forced down of every volume. */
+/* device.c: namespace exit: forced down of every volume. bn->lock not held. */
 void braid_volumes_exit_net(struct braid_net *bn);
 /*
  * A new id for a frame that asks for an answer; used by io.c and sync.c for EVERY such frame, because ACKS carry request

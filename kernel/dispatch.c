@@ -138,6 +138,26 @@ struct braid_volume *braid_volume_find_name(struct braid_net *bn, const char *na
 	return NULL;
 }
 
+struct braid_volume *braid_volume_next(struct braid_net *bn, u64 after_id)
+{
+	struct braid_volume *volume;
+	u64 best_id;
+
+	do {
+		best_id = 0;
+		rcu_read_lock();
+		list_for_each_entry_rcu(volume, &bn->volumes, entry)
+			if (volume->id > after_id && (!best_id || volume->id < best_id))
+				best_id = volume->id;
+		rcu_read_unlock();
+		if (!best_id)
+			return NULL;
+		volume = braid_volume_find(bn, best_id);
+		after_id = best_id;	/* it went down just now: the next one then */
+	} while (!volume);
+	return volume;
+}
+
 /* Under RCU, so that the grace period of braid_dispatch_remove() is the end of it. */
 static bool receiver_begin(struct braid_volume *volume)
 {
@@ -317,18 +337,18 @@ void braid_volumes_settle(struct braid_net *bn, u8 node, u32 timeout_ms)
 {
 	u64 deadline = get_jiffies_64() + msecs_to_jiffies(timeout_ms);
 	struct braid_volume *volume;
+	u64 now, id = 0;
 
-	lockdep_assert_held(&bn->lock);		/* no volume goes down */
-	list_for_each_entry(volume, &bn->volumes, entry) {
-		u64 now = get_jiffies_64();
-
-		if (!time_before64(now, deadline))
-			return;
+	while ((now = get_jiffies_64(), time_before64(now, deadline)) && (volume = braid_volume_next(bn, id))) {
+		id = volume->id;
 		/* A promotion or demotion under way empties the log by itself, or has none. */
-		if (!mutex_trylock(&volume->command_lock))
-			continue;
-		braid_io_settle(volume, node, jiffies_to_msecs(deadline - now));
-		mutex_unlock(&volume->command_lock);
+		if (mutex_trylock(&volume->command_lock)) {
+			/* Who sets it waits for command_lock, or holds it. */
+			if (!READ_ONCE(volume->removing))
+				braid_io_settle(volume, node, jiffies_to_msecs(deadline - now));
+			braid_command_unlock(volume);
+		}
+		braid_volume_put(volume);
 	}
 }
 

@@ -45,6 +45,7 @@ static int __net_init namespace_init(struct net *net)
 	refcount_set(&bn->references, 1);
 	mutex_init(&bn->lock);
 	INIT_LIST_HEAD(&bn->volumes);
+	INIT_LIST_HEAD(&bn->attaching);
 	spin_lock_init(&bn->event_lock);
 	error = braid_devices_init_net(bn);
 	if (error) {
@@ -61,8 +62,10 @@ static void __net_exit namespace_exit(struct net *net)
 	struct braid_net *bn = slot->bn;
 
 	mutex_lock(&bn->lock);
-	bn->dying = true;
+	bn->dying = true;	/* attaches that have not ended will not go online */
+	mutex_unlock(&bn->lock);
 	braid_volumes_exit_net(bn);
+	mutex_lock(&bn->lock);
 	/* Last: a volume that goes down in order still tells its peers. */
 	if (bn->configured)
 		braid_node_stop(bn);

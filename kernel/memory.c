@@ -137,7 +137,7 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 	volume->memory.pool.more = volume->memory.pages;
 	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
 		    super->volume_bytes);
-	volume_init(&volume->core, super, volume->bn->identity.node_id, &volume->body->greet);
+	volume_init(&volume->core, super, super->node_id, &volume->body->greet);
 	return slots_add(volume, NULL, GFP_KERNEL) ? BRAID_ERROR_MEMORY : BRAID_OK;
 }
 

@@ -12,6 +12,8 @@
 #include <linux/slab.h>
 #include "meta_internal.h"
 
+enum { SLOW_DISK_MS = 60000 };	/* one turn of a wait for the disk */
+
 struct ondisk_header braid_meta_header(const struct braid_volume *volume, enum ondisk_kind kind, u64 sequence,
 				       u64 location)
 {
@@ -126,7 +128,10 @@ int braid_meta_batch_wait(struct braid_meta_batch *batch)
 	u32 i;
 
 	batch_put(batch);
-	wait_for_completion_io(&batch->done);
+	/* As long as the disk takes; in turns, so that the log says who waits for what. */
+	while (!wait_for_completion_io_timeout(&batch->done, msecs_to_jiffies(SLOW_DISK_MS)))
+		pr_warn("braid: %s: waiting for %pg to answer for the metadata\n", batch->volume->name,
+			batch->volume->meta->bdev);
 	for (i = 0; i < batch->nr; i++)
 		bio_uninit(&batch->block[i]->bio);
 	return batch->error;

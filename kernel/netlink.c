@@ -4,8 +4,9 @@
  * anything happens, and the commands that change something. uapi/linux/braid.h is the manual.
  *
  * Commands run in parallel (parallel_ops): of ours, a promotion that waits for peers holds its volume's command_lock and nothing
- * else. bn->lock is taken for configuration, attach and down. The core holds a lock of its own as a reader, which only a
- * family that comes or goes waits for: a module that brings one waits for the command, and everybody then waits for that module.
+ * else, and attach and down, which wait for disks, hold nothing that others need. bn->lock is taken for configuration. The core
+ * holds a lock of its own as a reader, which only a family that comes or goes waits for: a module that brings one waits for the
+ * command, and everybody then waits for that module.
  */
 #include <linux/module.h>
 #include <linux/string.h>
@@ -78,6 +79,7 @@ static const struct nla_policy peer_policy[] = {
 static const struct nla_policy attach_policy[] = {
 	[BRAID_A_VOLUME_DATA_PATH] = POLICY_PATH,
 	[BRAID_A_VOLUME_META_PATH] = POLICY_PATH,
+	[BRAID_A_VOLUME_TIMEOUT_MS] = POLICY_TIMEOUT,
 };
 
 static const struct nla_policy volume_policy[] = {
@@ -213,22 +215,20 @@ static int node_start(struct sk_buff *skb, struct genl_info *info)
 }
 
 /*
- * Down, with what belongs to it here. BRAID_ERROR_TIMEOUT may mean that the volume is down, but that its disk is closed
- * later: then *@is_down. bn->lock held.
+ * Down, and whoever listens is told. BRAID_ERROR_TIMEOUT may mean that the volume is down, but that its disk is closed
+ * later: then *@is_down.
  */
 static enum braid_error take_down(struct braid_volume *volume, bool force, u32 timeout_ms, bool *is_down)
 {
 	enum braid_error error = braid_volume_down(volume, force, timeout_ms);
 
 	*is_down = READ_ONCE(volume->removing);
-	if (*is_down) {
-		braid_debugfs_remove(volume);
+	if (*is_down)
 		braid_notify_volume(volume);
-	}
 	return error;
 }
 
-/* Every volume goes down, by force. bn->lock held. */
+/* Every volume goes down, by force. */
 static enum braid_error down_all(struct braid_net *bn)
 {
 	enum braid_error error = BRAID_OK;
@@ -244,16 +244,20 @@ static enum braid_error down_all(struct braid_net *bn)
 
 static int node_stop(struct sk_buff *skb, struct genl_info *info)
 {
+	bool force = info->attrs[BRAID_A_NODE_FORCE];
 	struct braid_request request;
-	int error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE);
+	int error = 0;
 
+	/* Without bn->lock: a disk may make it wait. A volume that comes up meanwhile is refused as in use. */
+	if (force)
+		error = braid_refuse(info, down_all(braid_net(genl_info_net(info))), 0);
+	if (!error)
+		error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE);
 	if (error)
 		return error;
-	if (info->attrs[BRAID_A_NODE_FORCE])
-		error = braid_refuse(info, down_all(request.bn), 0);
-	else if (!list_empty(&request.bn->volumes))
+	if (!list_empty(&request.bn->volumes) || (!force && braid_volume_attach_waited(request.bn)))
 		error = braid_refuse(info, BRAID_ERROR_IN_USE, 0);
-	if (!error)
+	else
 		braid_node_stop(request.bn);
 	braid_request_end(&request);
 	return error;
@@ -352,34 +356,31 @@ static int peer_disconnect(struct sk_buff *skb, struct genl_info *info)
 
 /* ---- volumes ---- */
 
-static u32 command_timeout_ms(const struct genl_info *info)
+/* @reply is taken over. */
+static int attach(struct genl_info *info, struct sk_buff *reply)
 {
-	const struct nlattr *timeout = info->attrs[BRAID_A_VOLUME_TIMEOUT_MS];
-
-	return timeout ? nla_get_u32(timeout) : BRAID_TIMEOUT_MS_DEFAULT;
-}
-
-static int attach(struct genl_info *info, struct sk_buff *reply, struct braid_request *request)
-{
-	struct braid_attach disks = {
+	const struct braid_attach disks = {
 		.data_path = nla_data(info->attrs[BRAID_A_VOLUME_DATA_PATH]),
 		.meta_path = info->attrs[BRAID_A_VOLUME_META_PATH] ? nla_data(info->attrs[BRAID_A_VOLUME_META_PATH]) : NULL,
 	};
 	struct braid_volume *volume;
-	int error = braid_refuse(info, braid_volume_attach(request->bn, &disks, &volume), 0);
+	int error = braid_refuse(info, braid_volume_attach(braid_net(genl_info_net(info)), &disks,
+							   braid_request_timeout_ms(info), &volume), 0);
 
+	if (error == -ETIMEDOUT)
+		GENL_SET_ERR_MSG(info, "timeout: the disk has not answered; nothing is attached, it is released when it has answered");
 	if (error) {
 		nlmsg_free(reply);
 		return error;
 	}
-	/* It cannot go down as long as bn->lock is held. */
-	braid_debugfs_add(volume);
-	return braid_reply_volume(info, reply, volume);
+	error = braid_reply_volume(info, reply, volume);
+	braid_volume_put(volume);
+	return error;
 }
 
+/* No lock is held: a disk may make it wait. */
 static int volume_attach(struct sk_buff *skb, struct genl_info *info)
 {
-	struct braid_request request;
 	struct sk_buff *reply;
 	int error;
 
@@ -396,16 +397,7 @@ static int volume_attach(struct sk_buff *skb, struct genl_info *info)
 		return error;
 	/* Before anything happens: a volume must not be attached and the caller be told that there was no memory. */
 	reply = genlmsg_new(BRAID_REPLY_BYTES, GFP_KERNEL);
-	if (!reply)
-		return braid_refuse(info, BRAID_ERROR_MEMORY, 0);
-	error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE);
-	if (error) {
-		nlmsg_free(reply);
-		return error;
-	}
-	error = attach(info, reply, &request);
-	braid_request_end(&request);
-	return error;
+	return reply ? attach(info, reply) : braid_refuse(info, BRAID_ERROR_MEMORY, 0);
 }
 
 /* Not the command_lock: braid_volume_down() waits for a command under way or, by force, ends it. */
@@ -413,12 +405,12 @@ static int volume_down(struct sk_buff *skb, struct genl_info *info)
 {
 	struct braid_request request;
 	bool is_down;
-	int error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE | BRAID_NEEDS_VOLUME);
+	int error = braid_request_begin(info, &request, BRAID_NEEDS_NODE | BRAID_NEEDS_VOLUME);
 
 	if (error)
 		return error;
-	error = braid_refuse(info, take_down(request.volume, info->attrs[BRAID_A_VOLUME_FORCE], command_timeout_ms(info),
-					     &is_down), 0);
+	error = braid_refuse(info, take_down(request.volume, info->attrs[BRAID_A_VOLUME_FORCE],
+					     braid_request_timeout_ms(info), &is_down), 0);
 	if (error && is_down)
 		GENL_SET_ERR_MSG(info, "timeout: the volume is down; its disk owes answers and is closed when it gave them");
 	braid_request_end(&request);
@@ -441,7 +433,7 @@ static int volume_promote(struct sk_buff *skb, struct genl_info *info)
 		error = braid_refuse_attribute(info, BRAID_A_VOLUME_PEER_DOWN, "invalid: this node itself is not down");
 	} else {
 		error = braid_volume_promote(request.volume, force, peer_down ? nla_get_u32(peer_down) : 0,
-					     command_timeout_ms(info), &nodes);
+					     request.timeout_ms, &nodes);
 		error = braid_refuse(info, error, nodes);
 	}
 	braid_request_end(&request);
@@ -455,7 +447,7 @@ static int volume_demote(struct sk_buff *skb, struct genl_info *info)
 
 	if (error)
 		return error;
-	error = braid_refuse(info, braid_volume_demote(request.volume, command_timeout_ms(info)), 0);
+	error = braid_refuse(info, braid_volume_demote(request.volume, request.timeout_ms), 0);
 	braid_request_end(&request);
 	return error;
 }
@@ -472,7 +464,7 @@ static int volume_resolve(struct sk_buff *skb, struct genl_info *info)
 	if (error)
 		return error;
 	error = braid_volume_resolve(request.volume, nla_get_u64(info->attrs[BRAID_A_VOLUME_SPLIT_ID]),
-				     nla_get_u8(info->attrs[BRAID_A_VOLUME_NODE]), command_timeout_ms(info), &nodes);
+				     nla_get_u8(info->attrs[BRAID_A_VOLUME_NODE]), request.timeout_ms, &nodes);
 	error = braid_refuse(info, error, nodes);
 	braid_request_end(&request);
 	return error;
@@ -495,7 +487,7 @@ static int volume_forget(struct sk_buff *skb, struct genl_info *info)
 	others = request.volume->core.super.replicas & ~NODE_BIT(request.volume->core.node);
 	spin_unlock_irqrestore(&request.volume->lock, flags);
 	if (others & NODE_BIT(node))
-		error = braid_refuse(info, braid_volume_forget(request.volume, node, command_timeout_ms(info)), 0);
+		error = braid_refuse(info, braid_volume_forget(request.volume, node, request.timeout_ms), 0);
 	else
 		error = braid_refuse_attribute(info, BRAID_A_VOLUME_NODE, "invalid: this node has no other replica of the volume");
 	braid_request_end(&request);
@@ -513,7 +505,7 @@ static int volume_set(struct sk_buff *skb, struct genl_info *info)
 	if (error)
 		return error;
 	trusts = nla_get_u8(info->attrs[BRAID_A_VOLUME_PAYLOAD]) == BRAID_PAYLOAD_TRUST;
-	error = braid_refuse(info, braid_volume_set_trust(request.volume, trusts, command_timeout_ms(info)), 0);
+	error = braid_refuse(info, braid_volume_set_trust(request.volume, trusts, request.timeout_ms), 0);
 	if (!error)
 		braid_notify_volume(request.volume);
 	braid_request_end(&request);

@@ -37,10 +37,7 @@ void braid_events_stop(void);
 /* debugfs.c: /sys/kernel/debug/braid; sleep. Without debugfs they do nothing. */
 void braid_debugfs_init(void);
 void braid_debugfs_exit(void);
-/*
- * One file per volume, from the end of its attach until after its down: the commands that do this call it, and whoever
- * ends a namespace. The caller holds a reference until the file is gone. bn->lock held.
- */
+/* One file per volume, for as long as it can be found. The caller holds a reference. Removal waits for readers. */
 void braid_debugfs_add(struct braid_volume *volume);
 void braid_debugfs_remove(struct braid_volume *volume);
 
@@ -111,11 +108,6 @@ struct braid_volume_status {
 	struct braid_relation_status peer[REPLICAS_MAX];
 };
 
-/*
- * Next attached volume in the order of ids, the first with an id above @after_id (0: the first of all), with a reference;
- * NULL: no more. Volumes that come or go meanwhile neither hide nor double others. Any context.
- */
-struct braid_volume *braid_volume_next(struct braid_net *bn, u64 after_id);
 /* Any context; takes volume->lock. */
 void braid_volume_status(struct braid_volume *volume, struct braid_volume_status *status);
 const char *braid_role_name(enum volume_role role);
@@ -143,16 +135,17 @@ int braid_reply_volume(struct genl_info *info, struct sk_buff *reply, struct bra
 /* What a command needs before it may do anything. */
 enum braid_request_needs {
 	BRAID_NEEDS_LOCK = 1 << 0,		/* bn->lock */
-	BRAID_NEEDS_NODE = 1 << 1,		/* an identity; with BRAID_NEEDS_LOCK */
+	BRAID_NEEDS_NODE = 1 << 1,		/* an identity; with BRAID_NEEDS_LOCK it stays */
 	BRAID_NEEDS_VOLUME = 1 << 2,		/* the volume that VOLUME_ID or VOLUME_NAME names */
 	BRAID_NEEDS_VOLUME_ID = 1 << 3,		/* and VOLUME_ID was given: the confirmation */
-	BRAID_NEEDS_COMMAND_LOCK = 1 << 4,	/* the volume's command_lock */
+	BRAID_NEEDS_COMMAND_LOCK = 1 << 4,	/* the volume's command_lock; the command has VOLUME_TIMEOUT_MS */
 };
 
 struct braid_request {
 	struct braid_net *bn;
 	struct braid_volume *volume;	/* reference held, or NULL */
 	u32 held;			/* of enum braid_request_needs: locks */
+	u32 timeout_ms;			/* with the command_lock: what waiting for it has left for the command */
 };
 
 /*
@@ -162,6 +155,8 @@ struct braid_request {
 int braid_request_begin(struct genl_info *info, struct braid_request *request, u32 needs);
 void braid_request_end(struct braid_request *request);
 
+/* VOLUME_TIMEOUT_MS or its default; of commands whose policy has it. */
+u32 braid_request_timeout_ms(const struct genl_info *info);
 /* Is the attribute there? Else refused. */
 int braid_request_wants(struct genl_info *info, int attribute);
 /* Fill the extack, return the errno. @nodes: whom the refusal is about, 0 nobody. BRAID_OK returns 0. */

@@ -62,11 +62,13 @@ static const struct refusal refusals[] = {
 	[BRAID_ERROR_ADDRESS] = REFUSAL(-EADDRNOTAVAIL, "address", "cannot listen at this address and port"),
 	[BRAID_ERROR_LIMIT] = REFUSAL(-EUSERS, "limit", "a limit is reached: number of peers, replicas or volumes"),
 	[BRAID_ERROR_BLOCK_SIZE] = REFUSAL(-EINVAL, "block-size", "the disk's logical blocks are larger than the volume's"),
+	[BRAID_ERROR_ATTACHING] = REFUSAL(-EBUSY, "attaching",
+		"another attach of this disk is under way, or was given up and the disk still owes answers"),
 };
 
 static const struct refusal internal = REFUSAL(-EREMOTEIO, "internal", "unexpected error; see the kernel log");
 
-static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_BLOCK_SIZE + 1, "every reason has a text");
+static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_ATTACHING + 1, "every reason has a text");
 
 static const struct refusal *find_refusal(u32 error)
 {
@@ -170,14 +172,24 @@ static int find_volume(struct genl_info *info, struct braid_request *request, bo
 	return 0;
 }
 
+u32 braid_request_timeout_ms(const struct genl_info *info)
+{
+	const struct nlattr *timeout = info->attrs[BRAID_A_VOLUME_TIMEOUT_MS];
+
+	return timeout ? nla_get_u32(timeout) : BRAID_TIMEOUT_MS_DEFAULT;
+}
+
 static int lock_volume(struct genl_info *info, struct braid_request *request)
 {
 	struct braid_volume *volume = request->volume;
 	unsigned long flags;
 	bool removing;
+	int error;
 
-	if (mutex_lock_killable(&volume->command_lock))
-		return braid_refuse(info, BRAID_ERROR_INTERRUPTED, 0);
+	request->timeout_ms = braid_request_timeout_ms(info);
+	error = braid_command_lock(volume, &request->timeout_ms);
+	if (error)
+		return braid_refuse_errno(info, error);
 	request->held |= BRAID_NEEDS_COMMAND_LOCK;
 	spin_lock_irqsave(&volume->lock, flags);
 	removing = volume->removing;
@@ -203,6 +215,8 @@ int braid_request_begin(struct genl_info *info, struct braid_request *request, u
 	*request = (struct braid_request) { .bn = braid_net(genl_info_net(info)) };
 	if (needs & BRAID_NEEDS_LOCK)
 		error = lock_node(info, request, needs);
+	else if (needs & BRAID_NEEDS_NODE && !READ_ONCE(request->bn->configured))
+		error = braid_refuse(info, BRAID_ERROR_NOT_CONFIGURED, 0);
 	if (!error && needs & BRAID_NEEDS_VOLUME)
 		error = find_volume(info, request, needs & BRAID_NEEDS_VOLUME_ID);
 	if (!error && needs & BRAID_NEEDS_COMMAND_LOCK)
@@ -215,7 +229,7 @@ int braid_request_begin(struct genl_info *info, struct braid_request *request, u
 void braid_request_end(struct braid_request *request)
 {
 	if (request->held & BRAID_NEEDS_COMMAND_LOCK)
-		mutex_unlock(&request->volume->command_lock);
+		braid_command_unlock(request->volume);
 	if (request->volume)
 		braid_volume_put(request->volume);
 	if (request->held & BRAID_NEEDS_LOCK)

@@ -78,26 +78,6 @@ const char *braid_name_to_text(const char *name, char *text, size_t text_bytes)
 
 /* ---- snapshots ---- */
 
-struct braid_volume *braid_volume_next(struct braid_net *bn, u64 after_id)
-{
-	struct braid_volume *volume;
-	u64 best_id;
-
-	do {
-		best_id = 0;
-		rcu_read_lock();
-		list_for_each_entry_rcu(volume, &bn->volumes, entry)
-			if (volume->id > after_id && (!best_id || volume->id < best_id))
-				best_id = volume->id;
-		rcu_read_unlock();
-		if (!best_id)
-			return NULL;
-		volume = braid_volume_find(bn, best_id);
-		after_id = best_id;	/* it went down just now: the next one then */
-	} while (!volume);
-	return volume;
-}
-
 static void copy_super(struct braid_volume_status *status, const struct ondisk_super *super)
 {
 	const struct generation *tail = lineage_tail(&super->chain);
@@ -542,7 +522,7 @@ int braid_node_get(struct sk_buff *skb, struct genl_info *info)
 {
 	struct braid_request request;
 	struct sk_buff *reply;
-	struct list_head *entry;
+	struct braid_volume *volume;
 	void *header;
 	u32 nr_volumes = 0;
 	int error;
@@ -552,8 +532,10 @@ int braid_node_get(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 	error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE);
 	if (!error) {
-		list_for_each(entry, &request.bn->volumes)
+		rcu_read_lock();
+		list_for_each_entry_rcu(volume, &request.bn->volumes, entry)
 			nr_volumes++;
+		rcu_read_unlock();
 		error = put_node_identity(reply, request.bn) ?: nla_put_u32(reply, BRAID_A_NODE_VOLUMES, nr_volumes);
 		braid_request_end(&request);
 	}

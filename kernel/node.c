@@ -648,6 +648,7 @@ int braid_node_start(struct braid_net *bn, const struct braid_identity *identity
 		return error;
 	}
 	bn->configured = true;
+	bn->starts++;
 	return 0;
 }
 

@@ -40,15 +40,17 @@ struct braid_peer_config {
 struct braid_net {
 	struct net *net;	/* not counted; not used once dying is set */
 	refcount_t references;	/* the namespace and every volume: a volume may outlive it for a while [L3] */
-	struct mutex lock;	/* configuration: identity, peers, list of volumes; outermost lock, may sleep */
+	struct mutex lock;	/* configuration: identity, peers, who is attaching; outermost lock, never held while a disk is waited for */
 	bool configured;
+	u32 starts;		/* of the node: what began under another identity sees it */
 	bool dying;		/* namespace is going away: nothing new */
 	struct braid_identity identity;
 	struct braid_options options;
 	struct braid_session __rcu *session[NODES_MAX];	/* per configured peer; written under lock, readers under RCU */
 	struct socket *listener;
 	struct work_struct accept_work;
-	struct list_head volumes;	/* struct braid_volume.entry; changed under lock, read under RCU */
+	struct list_head volumes;	/* struct braid_volume.entry; changed under dispatch.c's lock, added to with lock too; read under RCU */
+	struct list_head attaching;	/* attach.c; under lock */
 	u32 event_sequence;	/* of multicast events, under event_lock */
 	spinlock_t event_lock;
 	void *device_private;	/* dispatch.c's own: sessions that are up, volumes known from peers */

@@ -11,6 +11,8 @@
 #include "json.h"
 #include "state.h"
 
+enum { CMD_ATTACH_MS = 60000 };	/* for how long a disk may not answer: it may have to spin up */
+
 enum cmd_flags {
 	CMD_LOCK = 1 << 0,	/* the state file will change: hold its lock */
 	CMD_STATE = 1 << 1,	/* an identity must exist */

@@ -184,7 +184,9 @@ static int finish(struct cmd *cmd, struct plan *plan)
 	status = cmd_save(cmd);
 	if (status != STATUS_OK)
 		return status;
-	if (!ipc_attach(cmd->ipc, entry.data_path, entry.meta_path, &volume, &cmd->error))
+	/* Others need not wait for this disk. */
+	cmd_unlock(cmd);
+	if (!ipc_attach(cmd->ipc, entry.data_path, entry.meta_path, CMD_ATTACH_MS, &volume, &cmd->error))
 		return cmd_fail(cmd, cmd_volume_object(cmd, plan->name), NULL);
 	link_make(plan->name, volume.device);
 	printf("%s  id %016llx  %s  %s\n", plan->name, (unsigned long long)entry.id, text_size(plan->super.volume_bytes),

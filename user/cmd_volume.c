@@ -4,9 +4,12 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <time.h>
 #include "../kernel/core/codec.h"
 #include "cmd.h"
 #include "meta.h"
+
+enum { ATTACH_POLL_MS = 100 };
 
 static const struct state_volume *need_volume(struct cmd *cmd, const char *name, int *status)
 {
@@ -44,59 +47,108 @@ static int fail_other_volume(struct cmd *cmd, const struct state_volume *entry, 
 		    .remedy = textf("name disks by /dev/disk/by-id; 'braid meta dump DISK' shows which disk holds %s", entry->name) });
 }
 
-static int up_one(struct cmd *cmd, const struct state_volume *entry)
+/*
+ * Without the lock of the state file: other commands need not wait for this disk. So another one may attach the same; its end is waited
+ * for. *@attached: by this call. False: cmd->error.
+ */
+static bool attach(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms, struct volume_status *volume, bool *attached)
+{
+	const struct timespec pause = { .tv_nsec = ATTACH_POLL_MS * 1000000L };
+	const u64 deadline_ns = cmd_now_ns() + (u64)timeout_ms * 1000000;
+	struct ipc_error error;
+	u64 now_ns;
+
+	for (;;) {
+		*attached = ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, timeout_ms, volume, &cmd->error);
+		if (*attached)
+			return true;
+		error = cmd->error;
+		if (ipc_volume_get(cmd->ipc, entry->name, volume, &cmd->error))
+			return true;
+		cmd->error = error;
+		now_ns = cmd_now_ns();
+		if (strcmp(error.code, "attaching") || now_ns >= deadline_ns)
+			return false;
+		timeout_ms = (u32)((deadline_ns - now_ns) / 1000000) + 1;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int up_one(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms)
 {
 	struct volume_status volume;
 	bool attached = false;
 
 	cmd->what = textf("cannot bring up %s", entry->name);
-	if (!ipc_volume_get(cmd->ipc, entry->name, &volume, &cmd->error)) {
-		attached = !strcmp(cmd->error.code, "no-such-volume") &&
-			   ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, &volume, &cmd->error);
-		if (!attached)
-			return cmd_fail(cmd, textf("%s, disk %s", cmd_volume_object(cmd, entry->name), entry->data_path), NULL);
-	}
+	if (!ipc_volume_get(cmd->ipc, entry->name, &volume, &cmd->error) &&
+	    (strcmp(cmd->error.code, "no-such-volume") || !attach(cmd, entry, timeout_ms, &volume, &attached)))
+		return cmd_fail(cmd, textf("%s, disk %s", cmd_volume_object(cmd, entry->name), entry->data_path), NULL);
 	if (volume.id != entry->id || strcmp(volume.name, entry->name))
 		return fail_other_volume(cmd, entry, &volume, attached);
 	link_make(volume.name, volume.device);
 	return STATUS_OK;
 }
 
+/* With the lock of the state file once more: what others have changed meanwhile stays. */
+static int remember_wanted(struct cmd *cmd, const char *name, bool wanted_up)
+{
+	int status = cmd_lock_again(cmd);
+	struct state_volume *entry;
+
+	if (status != STATUS_OK)
+		return status;
+	entry = state_find_volume(&cmd->state, name);
+	if (!entry || entry->wanted_up == wanted_up)
+		return STATUS_OK;
+	entry->wanted_up = wanted_up;
+	return cmd_save(cmd);
+}
+
+static int up_all(struct cmd *cmd, u32 timeout_ms)
+{
+	int status = STATUS_OK, one;
+	u32 i;
+
+	for (i = 0; i < cmd->state.nr_volumes; i++) {
+		one = cmd->state.volume[i].wanted_up ? up_one(cmd, &cmd->state.volume[i], timeout_ms) : STATUS_OK;
+		if (status == STATUS_OK)
+			status = one;
+	}
+	return status;
+}
+
 int cmd_up(const struct verb *verb, int argc, char **argv)
 {
+	const char *timeout = NULL;
 	bool all = false;
 	const struct option_spec specs[] = {
 		{ .name = "all", .help = "every volume that was up", .flag = &all },
+		{ .name = "timeout", .value = "SECONDS", .help = "how long to wait for its disk (60)", .string = &timeout },
 		{ 0 },
 	};
 	const struct state_volume *entry;
 	struct operands operands;
-	int status, one;
 	struct cmd *cmd;
-	u32 i;
+	u32 timeout_ms;
+	int status;
 
-	if (!args_parse(verb, argc, argv, specs, 0, 1, &operands, &status) || !one_or_all(verb, &operands, all, &status))
+	if (!args_parse(verb, argc, argv, specs, 0, 1, &operands, &status) ||
+	    !one_or_all(verb, &operands, all, &status) || !cmd_timeout(verb, timeout, &timeout_ms, &status))
 		return status;
+	if (!timeout_ms)
+		timeout_ms = CMD_ATTACH_MS;
 	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START,
 			  all ? "cannot bring up the volumes" : textf("cannot bring up %s", operands.word[0]));
-	if (status != STATUS_OK)
-		goto out;
-	if (!all) {
+	cmd_unlock(cmd);
+	if (status == STATUS_OK && all) {
+		status = up_all(cmd, timeout_ms);
+	} else if (status == STATUS_OK) {
 		entry = need_volume(cmd, operands.word[0], &status);
 		if (entry)
-			status = up_one(cmd, entry);
-		if (entry && status == STATUS_OK && !entry->wanted_up) {
-			state_find_volume(&cmd->state, operands.word[0])->wanted_up = true;
-			status = cmd_save(cmd);
-		}
-		goto out;
-	}
-	for (i = 0; i < cmd->state.nr_volumes; i++) {
-		one = cmd->state.volume[i].wanted_up ? up_one(cmd, &cmd->state.volume[i]) : STATUS_OK;
+			status = up_one(cmd, entry, timeout_ms);
 		if (status == STATUS_OK)
-			status = one;
+			status = remember_wanted(cmd, operands.word[0], true);
 	}
-out:
 	cmd_close(cmd);
 	return status;
 }
@@ -158,17 +210,18 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 		{ .name = "timeout", .value = "SECONDS", .help = "how long to wait (10)", .string = &timeout },
 		{ 0 },
 	};
-	struct state_volume *entry;
+	const struct state_volume *entry;
 	struct operands operands;
 	struct volume_status volume;
 	struct cmd *cmd;
 	u32 timeout_ms;
-	int status;
+	int status, saved;
 
 	if (!args_parse(verb, argc, argv, specs, 0, 1, &operands, &status) ||
 	    !one_or_all(verb, &operands, all, &status) || !cmd_timeout(verb, timeout, &timeout_ms, &status))
 		return status;
-	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_KERNEL,
+	/* The lock of the state file comes when it is down: others need not wait for this disk. */
+	status = cmd_open(&cmd, CMD_STATE | CMD_KERNEL,
 			  all ? "cannot take down the volumes" : textf("cannot take down %s", operands.word[0]));
 	if (status != STATUS_OK)
 		goto out;
@@ -182,11 +235,9 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 		goto out;
 	}
 	status = down_one(cmd, operands.word[0], force, timeout_ms, &down);
-	if (down && entry && entry->wanted_up) {
-		int saved;
-
-		entry->wanted_up = false;
-		saved = cmd_save(cmd);
+	/* Unless another command has brought it up again already. */
+	if (down && entry && is_down(cmd, operands.word[0])) {
+		saved = remember_wanted(cmd, operands.word[0], false);
 		status = status == STATUS_OK ? saved : status;
 	}
 out:

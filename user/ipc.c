@@ -295,7 +295,7 @@ bool ipc_peer_do(struct ipc *ipc, enum ipc_peer_verb verb, u8 node, struct ipc_e
 	return talk(ipc, message, NULL, NULL, NULL, error);
 }
 
-bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, struct volume_status *volume,
+bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, u32 timeout_ms, struct volume_status *volume,
 		struct ipc_error *error)
 {
 	struct nlmsghdr *message = request(ipc, BRAID_CMD_VOLUME_ATTACH);
@@ -304,6 +304,7 @@ bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, s
 	mnl_attr_put_strz(message, BRAID_A_VOLUME_DATA_PATH, data_path);
 	if (meta_path)
 		mnl_attr_put_strz(message, BRAID_A_VOLUME_META_PATH, meta_path);
+	mnl_attr_put_u32(message, BRAID_A_VOLUME_TIMEOUT_MS, timeout_ms);
 	return talk(ipc, message, ipc_decode_volume, volume, NULL, error);
 }
 

@@ -36,8 +36,8 @@ enum ipc_peer_verb { IPC_PEER_REMOVE, IPC_PEER_CONNECT, IPC_PEER_DISCONNECT };
 bool ipc_peer_do(struct ipc *ipc, enum ipc_peer_verb verb, u8 node, struct ipc_error *error);
 bool ipc_peers(struct ipc *ipc, struct peer_list *peers, struct ipc_error *error);
 
-/* @meta_path NULL: internal. @volume is filled on success. */
-bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, struct volume_status *volume,
+/* @meta_path NULL: internal. @timeout_ms: how long the disks may take. @volume is filled on success. */
+bool ipc_attach(struct ipc *ipc, const char *data_path, const char *meta_path, u32 timeout_ms, struct volume_status *volume,
 		struct ipc_error *error);
 
 enum ipc_volume_verb {

@@ -132,7 +132,7 @@ struct judge {
 };
 
 void replica_init(struct replica *replica, const struct dmlog *log);
-/* What attach makes of @disk, by the core's codec and in the order of the module (meta_maps.c, device.c). */
+/* What attach makes of @disk, by the core's codec and in the order of the module (meta_maps.c, attach.c). */
 void replica_attach(struct replica *replica, const struct disk *disk, const struct judge *judge);
 /* Regions that this log block names, as a set; 0 when it is not intact. */
 u64 replica_log_regions(const struct dmlog *log, const struct entry *entry);

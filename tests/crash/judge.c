@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What braid makes of a disk after a crash: the steps of attach (kernel/device.c, kernel/meta_maps.c) on memory, and the
+ * What braid makes of a disk after a crash: the steps of attach (kernel/attach.c, kernel/meta_maps.c) on memory, and the
  * dialogue of two replicas up to their plan. Every decision is the core's; here is only the order.
  */
 #include <stdio.h>

@@ -189,16 +189,6 @@ on alpha 'braid help | sed -n "s/^  \([a-z]* \?[a-z]*\)  .*/\1/p" >/tmp/verbs; [
 	while read -r verb; do braid $verb --help | grep -q "^usage: braid" || { echo "no help: $verb"; exit 1; }; done </tmp/verbs
 	for file in status "node show"; do braid $file --json | jq -e . >/dev/null; done'
 
-# ends SECONDS GUEST COMMAND...: it returns by itself within that time, whatever its status
-ends()
-{
-	local status=0 seconds=$1
-	shift
-	ON_TIMEOUT=$seconds try "$@" >"$WORK/out" 2>&1 || status=$?
-	[ $status != 124 ] || fail "does not end in $seconds s: $*: $(cat "$WORK/out")"
-	[ $status -lt 128 ] || fail "status $status: $*"
-}
-
 step "commands while the peer is dead"
 link beta down
 ends 10 alpha 'braid status && braid why web; braid node show'

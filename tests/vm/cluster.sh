@@ -154,6 +154,16 @@ refused()
 	[[ $output == *"($code)"* ]] || fail "on $guest: '$*': wanted code $code, status $status: $output"
 }
 
+# ends SECONDS GUEST COMMAND...: it returns by itself within that time, whatever its status
+ends()
+{
+	local status=0 seconds=$1
+	shift
+	ON_TIMEOUT=$seconds try "$@" >"$WORK/out" 2>&1 || status=$?
+	[ $status != 124 ] || fail "does not end in $seconds s: $*: $(cat "$WORK/out")"
+	[ $status -lt 128 ] || fail "status $status: $*"
+}
+
 # data_area GUEST DISK: "OFFSET BYTES" of the data on a backing disk that is down.
 data_area()
 {

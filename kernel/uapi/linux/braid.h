@@ -42,7 +42,8 @@
  *   PEER_REMOVE, PEER_CONNECT, PEER_DISCONNECT      R PEER_ID.
  *   PEER_GET         do (R PEER_ID) or dump. Reply: PEER_*.
  *   VOLUME_ATTACH    R VOLUME_DATA_PATH. VOLUME_META_PATH: metadata on its own device, else it is on the data device.
- *                    Reply as VOLUME_GET.
+ *                    Reply as VOLUME_GET. VOLUME_TIMEOUT_MS: how long the disks may take. Then (code timeout), or when the caller is
+ *                    killed, nothing is attached; the disks are released when they have answered, until then: code attaching.
  *   VOLUME_DOWN      refused (in-use) while the device is open; a primary is demoted first. VOLUME_FORCE: even then; pending I/O
  *                    fails. VOLUME_TIMEOUT_MS; code timeout can also mean that the volume is down, but that its disk is
  *                    closed only when it has answered (the sentence says so, VOLUME_GET does not find it any more).
@@ -60,8 +61,8 @@
  *                    VOLUME_GENERATION once per record, oldest first.
  *
  * Every wait is killable, and ends at VOLUME_TIMEOUT_MS (1..BRAID_TIMEOUT_MS_MAX, default BRAID_TIMEOUT_MS_DEFAULT) with code
- * timeout. Status of everything and commands of other volumes go on meanwhile, except that attach, down and the commands of
- * node and peers of one namespace take turns.
+ * timeout. Status of everything and commands of other volumes go on meanwhile. Commands of node and peers of one namespace take
+ * turns; they wait for no disk, except that NODE_STOP by force takes the volumes down one after the other.
  *
  * Events: multicast group BRAID_GENL_EVENTS. PEER_EVENT and VOLUME_EVENT carry what PEER_GET and VOLUME_GET would answer, and a
  * sequence number (PEER_SEQUENCE, VOLUME_SEQUENCE; one u32 counter of the namespace, wraps). A gap: events were lost, dump
@@ -74,7 +75,7 @@
  *                          metadata-write in-sync-member
  *   of things at hand:     not-configured already-configured no-such-peer no-such-volume exists open-disk no-metadata
  *                          bad-metadata metadata-incompatible other-node disk-size disk-io in-use timeout interrupted
- *                          memory address limit block-size
+ *                          memory address limit block-size attaching
  *   of the request:        missing invalid confirm permission internal
  */
 #ifndef _UAPI_LINUX_BRAID_H
