@@ -8,13 +8,13 @@
  *
  * A disk may never answer, so nobody waits for one under bn->lock, and no command longer than it was told [L1]:
  *
- *   the command      begins under bn->lock, opens the disks in its own mount namespace and queues the work; then it waits.
- *   attach_work      reads and writes the disks. It takes bn->lock for two moments that wait for no disk: to take id and name,
- *                    before anything is written, so that two copies of one disk cannot both be attached; and for the last rung.
+ *   the command      looks up the paths in its own mount namespace, begins under bn->lock, queues the work, and waits.
+ *   attach_work      opens, reads and writes the disks. It takes bn->lock for two moments that wait for no disk: to take id and
+ *                    name, before anything is written, so that two copies of one disk cannot both be attached; and for the last rungs.
  *
- * The two agree by attach->state, which only once leaves WAITED: for GIVEN_UP by the command, or for ENDING by the work. Who was given
- * up does not go online: when its disk has answered the work undoes what it built. What it wrote is what a crash just after the
- * attach leaves. Until then the disks stay claimed, bn->attaching says so, and the volume holds the module.
+ * The two agree by volume->phase, which only once leaves ATTACHING: for GIVEN_UP by the command, or for UP by the work. Who was given
+ * up does not go online: when its disk has answered the work undoes what it built. It writes nothing that it had not begun to write; what
+ * it wrote is what a crash just after the attach leaves. Until then its disks are in bn->claims, and it holds the module.
  *
  * The node may be stopped meanwhile, and started with another identity: the work compares bn->starts under bn->lock.
  */
@@ -23,23 +23,14 @@
 #include "device_internal.h"
 #include "netlink.h"
 
-enum attach_state {
-	ATTACH_WAITED,		/* the command waits */
-	ATTACH_GIVEN_UP,	/* it does not any more */
-	ATTACH_ENDING,		/* no disk is waited for any more: the command waits until it is told how it ended */
-};
-
 struct attach {
-	struct list_head entry;		/* bn->attaching; under bn->lock */
 	refcount_t references;		/* the command and the work */
 	struct work_struct work;
-	struct braid_volume *volume;	/* at the end, without error, with a reference for the command */
-	bool separate;			/* metadata on a disk of its own */
+	struct braid_volume *volume;	/* with a reference for each of the two */
 	u32 starts;			/* bn->starts when it began; the identity was: */
 	u8 node_id;
 	u8 cluster_id[UUID_BYTES];
 	u8 instance[UUID_BYTES];
-	atomic_t state;			/* enum attach_state */
 	enum braid_error error;		/* when ended */
 	struct completion ended;
 };
@@ -58,29 +49,93 @@ static bool is_same_node(const struct attach *attach, const struct braid_net *bn
 	return bn->configured && !bn->dying && bn->starts == attach->starts;
 }
 
+/* ---- claims: who has which disk ---- */
+
+/* False: the disk belongs to a volume that is not up yet, or not closed yet. One that is up has it open, and the open will say so. */
+static bool claim(struct braid_volume *volume)
+{
+	struct braid_net *bn = volume->bn;
+	struct braid_volume *other;
+	bool free = true;
+
+	spin_lock(&bn->claims_lock);
+	list_for_each_entry(other, &bn->claims, claim) {
+		if (other->phase == BRAID_PHASE_UP)
+			continue;
+		if (other->data_device == volume->data_device || other->meta_device == volume->data_device ||
+		    (volume->meta_device &&
+		     (other->data_device == volume->meta_device || other->meta_device == volume->meta_device)))
+			free = false;
+	}
+	if (free)
+		list_add_tail(&volume->claim, &bn->claims);
+	spin_unlock(&bn->claims_lock);
+	return free;
+}
+
+static void unclaim(struct braid_volume *volume)
+{
+	spin_lock(&volume->bn->claims_lock);
+	list_del(&volume->claim);
+	spin_unlock(&volume->bn->claims_lock);
+}
+
+/* It does not wait for the attach any more, or there is none to wait for. False: too late. */
+static bool leave_attaching(struct braid_volume *volume, enum braid_phase phase)
+{
+	bool left;
+
+	spin_lock(&volume->bn->claims_lock);
+	left = volume->phase == BRAID_PHASE_ATTACHING;
+	if (left)
+		volume->phase = phase;
+	spin_unlock(&volume->bn->claims_lock);
+	return left;
+}
+
+void braid_volume_set_closing(struct braid_volume *volume)
+{
+	spin_lock(&volume->bn->claims_lock);
+	volume->phase = BRAID_PHASE_CLOSING;
+	spin_unlock(&volume->bn->claims_lock);
+}
+
+bool braid_volume_attaching(struct braid_net *bn, u64 id, const char *name)
+{
+	struct braid_volume *volume;
+	bool found = false;
+
+	spin_lock(&bn->claims_lock);
+	list_for_each_entry(volume, &bn->claims, claim)
+		if (volume->phase == BRAID_PHASE_ATTACHING &&
+		    (!name || (id ? volume->id == id : !strcmp(volume->name, name))))
+			found = true;
+	spin_unlock(&bn->claims_lock);
+	return found;
+}
+
 /* ---- disks ---- */
 
-/* Published only when it is open: is_attaching() looks. */
-static bool disk_open(struct braid_disk **place, const char *path)
+static enum braid_error disk_open(struct braid_disk **place, dev_t device)
 {
-	struct braid_disk *disk = braid_disk_open(path, place);
+	struct braid_disk *disk = braid_disk_open(device, place);
 
 	if (IS_ERR(disk))
-		return false;
-	smp_store_release(place, disk);
-	return true;
+		return PTR_ERR(disk) == -ENOMEM ? BRAID_ERROR_MEMORY : BRAID_ERROR_OPEN_DISK;
+	*place = disk;
+	return bdev_read_only(disk->bdev) ? BRAID_ERROR_OPEN_DISK : BRAID_OK;
 }
 
 /* Two holders: one device cannot be both unless it is internal metadata. */
-static enum braid_error disks_open(struct braid_volume *volume, const struct braid_attach *disks)
+static enum braid_error disks_open(struct braid_volume *volume)
 {
-	if (!disk_open(&volume->data, disks->data_path))
-		return BRAID_ERROR_OPEN_DISK;
-	if (!disks->meta_path)
+	enum braid_error error = disk_open(&volume->data, volume->data_device);
+
+	if (!error && volume->meta_device)
+		error = disk_open(&volume->meta, volume->meta_device);
+	else if (!error)
 		volume->meta = volume->data;
-	else if (!disk_open(&volume->meta, disks->meta_path))
-		return BRAID_ERROR_OPEN_DISK;
-	return BRAID_OK;
+	return error;
 }
 
 void braid_volume_disks_close(struct braid_volume *volume)
@@ -96,6 +151,7 @@ void braid_volume_disks_close(struct braid_volume *volume)
 	if (meta != data)
 		braid_disk_close(meta);
 	braid_disk_close(data);
+	unclaim(volume);
 }
 
 /* ---- parts ---- */
@@ -146,7 +202,7 @@ static enum braid_error super_check(const struct attach *attach, const struct on
 
 	if (super->node_id != attach->node_id || memcmp(super->cluster_id, attach->cluster_id, UUID_BYTES))
 		return BRAID_ERROR_OTHER_NODE;
-	if (attach->separate != !!(super->flags & ONDISK_SEPARATE))
+	if ((volume->meta_device != 0) != !!(super->flags & ONDISK_SEPARATE))
 		return BRAID_ERROR_BAD_METADATA;
 	if (!ondisk_layout(super->volume_bytes, super->granule_bytes, &volume->layout))
 		return BRAID_ERROR_BAD_METADATA;
@@ -159,37 +215,42 @@ static enum braid_error super_check(const struct attach *attach, const struct on
 	return BRAID_OK;
 }
 
-/* Of a volume that is there, or of one on its way. bn->lock held. */
-static bool is_taken(struct braid_net *bn, u64 id, const char *name)
+/* Id and name, of a volume that is there, or of one on its way. bn->lock held. */
+static enum braid_error check_taken(struct braid_net *bn, u64 id, const char *name)
 {
 	struct braid_volume *other;
-	struct attach *attach;
+	bool coming = false;
 
-	list_for_each_entry(attach, &bn->attaching, entry)
-		if (attach->volume->id == id || !strcmp(attach->volume->name, name))
-			return true;
+	spin_lock(&bn->claims_lock);
+	list_for_each_entry(other, &bn->claims, claim)
+		if (other->phase <= BRAID_PHASE_GIVEN_UP && (other->id == id || !strcmp(other->name, name)))
+			coming = true;
+	spin_unlock(&bn->claims_lock);
+	if (coming)
+		return (enum braid_error)VOLUME_REFUSED_BUSY;
 	other = braid_volume_find(bn, id);
 	if (!other)
 		other = braid_volume_find_name(bn, name);
-	if (other)
-		braid_volume_put(other);
-	return other != NULL;
+	if (!other)
+		return BRAID_OK;
+	braid_volume_put(other);
+	return BRAID_ERROR_EXISTS;
 }
 
 static enum braid_error take_name(struct attach *attach, const struct ondisk_super *super)
 {
 	struct braid_volume *volume = attach->volume;
 	struct braid_net *bn = volume->bn;
-	enum braid_error error = BRAID_OK;
+	enum braid_error error = BRAID_ERROR_NOT_CONFIGURED;
 
 	mutex_lock(&bn->lock);
-	if (!is_same_node(attach, bn)) {
-		error = BRAID_ERROR_NOT_CONFIGURED;
-	} else if (is_taken(bn, super->volume_id, super->name)) {
-		error = BRAID_ERROR_EXISTS;
-	} else {
+	if (is_same_node(attach, bn))
+		error = check_taken(bn, super->volume_id, super->name);
+	if (!error) {
+		spin_lock(&bn->claims_lock);
 		volume->id = super->volume_id;
 		strscpy(volume->name, super->name, sizeof(volume->name));
+		spin_unlock(&bn->claims_lock);
 	}
 	mutex_unlock(&bn->lock);
 	return error;
@@ -203,6 +264,8 @@ static enum braid_error metadata_begin(const struct attach *attach)
 
 	if (error)
 		return error;
+	if (READ_ONCE(volume->phase) == BRAID_PHASE_GIVEN_UP)
+		return BRAID_ERROR_TIMEOUT;
 	spin_lock_irq(&volume->lock);
 	volume->core.super.flags |= ONDISK_ATTACHED;
 	volume->core.super.attach_count++;
@@ -242,58 +305,55 @@ static enum braid_error build(struct attach *attach)
 	return error;
 }
 
-/* The last rungs; bn->lock held. */
+/* The last rungs. */
 static enum braid_error go_online(struct attach *attach)
 {
 	struct braid_volume *volume = attach->volume;
-	enum braid_error error;
+	struct braid_net *bn = volume->bn;
+	enum braid_error error = BRAID_OK;
 
-	if (!is_same_node(attach, volume->bn))
-		return BRAID_ERROR_NOT_CONFIGURED;
-	if (atomic_cmpxchg(&attach->state, ATTACH_WAITED, ATTACH_ENDING) != ATTACH_WAITED)
-		return BRAID_ERROR_TIMEOUT;
-	error = braid_volume_gendisk_create(volume);
-	if (error)
-		return error;
-	/* In this order: as soon as it can be found it can go down. */
-	braid_volume_get(volume);
-	braid_debugfs_add(volume);
-	braid_dispatch_add(volume);
-	return BRAID_OK;
+	mutex_lock(&bn->lock);
+	if (!is_same_node(attach, bn))
+		error = BRAID_ERROR_NOT_CONFIGURED;
+	else if (!leave_attaching(volume, BRAID_PHASE_UP))
+		error = BRAID_ERROR_TIMEOUT;
+	else
+		error = braid_volume_gendisk_create(volume);
+	if (!error) {
+		/* In this order: as soon as it can be found it can go down. */
+		braid_debugfs_add(volume);
+		braid_dispatch_add(volume);
+	}
+	mutex_unlock(&bn->lock);
+	return error;
 }
 
 static void attach_work(struct work_struct *work)
 {
 	struct attach *attach = container_of(work, struct attach, work);
 	struct braid_volume *volume = attach->volume;
-	struct braid_net *bn = volume->bn;
-	enum braid_error error = attach->error;
-	bool built = false;
+	enum braid_error error = disks_open(volume);
 
-	if (!error) {
-		error = build(attach);
-		built = !error;
-	}
-	mutex_lock(&bn->lock);
 	if (!error)
+		error = build(attach);
+	if (!error) {
 		error = go_online(attach);
-	list_del(&attach->entry);
-	mutex_unlock(&bn->lock);
-	if (error) {
-		if (built)
+		if (error)
 			braid_volume_parts_free(volume);
+	}
+	attach->error = error;
+	if (error) {
 		braid_volume_disks_close(volume);
 		braid_volume_free_minor(volume);
 		braid_volume_put(volume);
 	}
-	attach->error = error;
 	complete_all(&attach->ended);
 	attach_put(attach);
 }
 
 /* ---- the command ---- */
 
-static enum braid_error begin(struct braid_net *bn, struct attach **result)
+static enum braid_error begin(struct braid_net *bn, dev_t data, dev_t meta, struct attach **result)
 {
 	struct attach *attach;
 	enum braid_error error;
@@ -309,6 +369,15 @@ static enum braid_error begin(struct braid_net *bn, struct attach **result)
 		kfree(attach);
 		return error;
 	}
+	attach->volume->data_device = data;
+	attach->volume->meta_device = meta;
+	if (!claim(attach->volume)) {
+		braid_volume_free_minor(attach->volume);
+		braid_volume_put(attach->volume);
+		kfree(attach);
+		return BRAID_ERROR_DISK_BUSY;
+	}
+	braid_volume_get(attach->volume);
 	refcount_set(&attach->references, 2);
 	INIT_WORK(&attach->work, attach_work);
 	init_completion(&attach->ended);
@@ -316,83 +385,53 @@ static enum braid_error begin(struct braid_net *bn, struct attach **result)
 	attach->node_id = bn->identity.node_id;
 	memcpy(attach->cluster_id, bn->identity.cluster_id, UUID_BYTES);
 	memcpy(attach->instance, bn->identity.instance, UUID_BYTES);
-	list_add_tail(&attach->entry, &bn->attaching);
 	*result = attach;
 	return BRAID_OK;
 }
 
-/* Does an attach under way, perhaps one that was given up, have this disk? bn->lock held. */
-static bool is_attaching(struct braid_net *bn, dev_t device)
-{
-	const struct braid_disk *data, *meta;
-	struct attach *attach;
-
-	list_for_each_entry(attach, &bn->attaching, entry) {
-		/* They are closed after the entry was taken out. */
-		data = smp_load_acquire(&attach->volume->data);
-		meta = smp_load_acquire(&attach->volume->meta);
-		if ((data && data->bdev->bd_dev == device) || (meta && meta->bdev->bd_dev == device))
-			return true;
-	}
-	return false;
-}
-
-/* 0: there is none; the open will say so. Not under a lock: the filesystem of the path may not answer either. */
-static dev_t device_of(const char *path)
-{
-	dev_t device;
-
-	return path && !lookup_bdev(path, &device) ? device : 0;
-}
-
-/* Until it is done, or the command does not wait any longer: then nobody may look at the volume. */
+/* Until it is done, or the command does not wait any longer. */
 static enum braid_error wait_ended(struct attach *attach, const char *path, u32 timeout_ms)
 {
 	long left = wait_for_completion_killable_timeout(&attach->ended, msecs_to_jiffies(timeout_ms));
 
-	if (left <= 0 && atomic_cmpxchg(&attach->state, ATTACH_WAITED, ATTACH_GIVEN_UP) == ATTACH_WAITED) {
+	if (left <= 0 && leave_attaching(attach->volume, BRAID_PHASE_GIVEN_UP)) {
 		pr_warn("braid: %s: the attach was given up; the disk is released as soon as it has answered\n", path);
 		return left ? BRAID_ERROR_INTERRUPTED : BRAID_ERROR_TIMEOUT;
 	}
+	/* No disk is waited for any more. */
 	wait_for_completion(&attach->ended);
 	return attach->error;
+}
+
+/* Not under a lock: the filesystem of the path may not answer either. */
+static bool find_device(const char *path, dev_t *device)
+{
+	*device = 0;
+	return !path || !lookup_bdev(path, device);
 }
 
 enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *disks, u32 timeout_ms,
 				     struct braid_volume **volume)
 {
-	dev_t data = device_of(disks->data_path), meta = device_of(disks->meta_path);
 	struct attach *attach;
 	enum braid_error error;
+	dev_t data, meta;
 
+	if (!find_device(disks->data_path, &data) || !find_device(disks->meta_path, &meta))
+		return BRAID_ERROR_OPEN_DISK;
 	if (mutex_lock_killable(&bn->lock))
 		return BRAID_ERROR_INTERRUPTED;
-	if (is_attaching(bn, data) || is_attaching(bn, meta))
-		error = BRAID_ERROR_ATTACHING;
-	else
-		error = begin(bn, &attach);
+	error = begin(bn, data, meta, &attach);
 	mutex_unlock(&bn->lock);
 	if (error)
 		return error;
-	attach->separate = disks->meta_path != NULL;
-	attach->error = disks_open(attach->volume, disks);
 	queue_work(attach_workqueue, &attach->work);
 	error = wait_ended(attach, disks->data_path, timeout_ms);
-	if (!error)
-		*volume = attach->volume;
+	*volume = attach->volume;
+	if (error)
+		braid_volume_put(attach->volume);
 	attach_put(attach);
 	return error;
-}
-
-bool braid_volume_attach_waited(struct braid_net *bn)
-{
-	struct attach *attach;
-
-	lockdep_assert_held(&bn->lock);
-	list_for_each_entry(attach, &bn->attaching, entry)
-		if (atomic_read(&attach->state) != ATTACH_GIVEN_UP)
-			return true;
-	return false;
 }
 
 /* ---- module ---- */

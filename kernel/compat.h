@@ -29,41 +29,40 @@ struct braid_disk {
 #endif
 };
 
-/* Open @path for reading and writing, exclusively for @holder. ERR_PTR on failure. Sleeps. */
-static inline struct braid_disk *braid_disk_open(const char *path, void *holder)
+/*
+ * Open for reading and writing, exclusively for @holder. ERR_PTR on failure, -EACCES for a disk that is read-only. Sleeps, for as long as
+ * the disk's driver wants.
+ */
+static inline struct braid_disk *braid_disk_open(dev_t device, void *holder)
 {
 	struct braid_disk *disk = kzalloc(sizeof(*disk), GFP_KERNEL);
+	long error;
 
 	if (!disk)
 		return ERR_PTR(-ENOMEM);
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
-	disk->file = bdev_file_open_by_path(path, BLK_OPEN_READ | BLK_OPEN_WRITE, holder, NULL);
-	if (IS_ERR(disk->file)) {
-		long error = PTR_ERR(disk->file);
-
-		kfree(disk);
-		return ERR_PTR(error);
-	}
-	disk->bdev = file_bdev(disk->file);
+	disk->file = bdev_file_open_by_dev(device, BLK_OPEN_READ | BLK_OPEN_WRITE, holder, NULL);
+	error = PTR_ERR_OR_ZERO(disk->file);
+	if (!error)
+		disk->bdev = file_bdev(disk->file);
 #else
-	disk->bdev = blkdev_get_by_path(path, FMODE_READ | FMODE_WRITE | FMODE_EXCL, holder);
-	if (IS_ERR(disk->bdev)) {
-		long error = PTR_ERR(disk->bdev);
-
+	disk->bdev = blkdev_get_by_dev(device, FMODE_READ | FMODE_WRITE | FMODE_EXCL, holder);
+	error = PTR_ERR_OR_ZERO(disk->bdev);
+#endif
+	if (error) {
 		kfree(disk);
 		return ERR_PTR(error);
 	}
-#endif
 	return disk;
 }
 
-/* Close; NULL is allowed. Sleeps. The exclusive claim is gone when it returns. */
+/* Close; NULL is allowed. Sleeps; in a work or kernel thread. The disk is nobody's when it returns. */
 static inline void braid_disk_close(struct braid_disk *disk)
 {
 	if (!disk)
 		return;
 #if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 9, 0)
-	bdev_fput(disk->file);
+	__fput_sync(disk->file);	/* fput() of a kernel thread closes some time later */
 #else
 	blkdev_put(disk->bdev, FMODE_READ | FMODE_WRITE | FMODE_EXCL);
 #endif

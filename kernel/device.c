@@ -350,6 +350,7 @@ static bool forced_down(struct braid_volume *volume)
 /* It is nobody's any more: out of sight, and closed as soon as its disk allows it. */
 static void remove_volume(struct braid_volume *volume)
 {
+	braid_volume_set_closing(volume);
 	volume->clean = READ_ONCE(volume->core.role) != VOLUME_PRIMARY;
 	braid_debugfs_remove(volume);
 	braid_dispatch_remove(volume);
@@ -378,7 +379,9 @@ enum braid_error braid_volume_down(struct braid_volume *volume, bool force, u32 
 	left = wait_for_completion_killable_timeout(&volume->closed, msecs_to_jiffies(left_ms(deadline)));
 	if (left > 0)
 		return BRAID_OK;
-	pr_warn("braid: %s: is down; its disk has not answered every request and is closed as soon as it has\n", volume->name);
+	if (ours)
+		pr_warn("braid: %s: is down; its disk has not answered every request and is closed as soon as it has\n",
+			volume->name);
 	return left ? BRAID_ERROR_INTERRUPTED : BRAID_ERROR_TIMEOUT;
 }
 

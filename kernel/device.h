@@ -51,7 +51,7 @@ enum braid_error {
 	BRAID_ERROR_ADDRESS,		/* cannot listen there */
 	BRAID_ERROR_LIMIT,
 	BRAID_ERROR_BLOCK_SIZE,		/* the disk's logical blocks are larger than the volume's */
-	BRAID_ERROR_ATTACHING,		/* the disk belongs to an attach that has not ended */
+	BRAID_ERROR_DISK_BUSY,		/* the disk belongs to an attach or a down that has not ended */
 };
 
 struct braid_event {			/* queued for the engine */
@@ -66,6 +66,14 @@ struct braid_passes {
 	u64 reads, read_bytes;		/* that the disk answered */
 };
 
+/* From the begin of an attach until the disks are closed. */
+enum braid_phase {
+	BRAID_PHASE_ATTACHING,		/* a command waits for the attach */
+	BRAID_PHASE_GIVEN_UP,		/* it does not any more: this one will not come up */
+	BRAID_PHASE_UP,			/* no disk is waited for any more; it can be found, or will be */
+	BRAID_PHASE_CLOSING,
+};
+
 struct braid_volume {
 	struct kref references;
 	struct list_head entry;		/* bn->volumes */
@@ -75,6 +83,9 @@ struct braid_volume {
 	char name[NAME_BYTES_MAX];
 	u32 minor;
 	struct mutex command_lock;
+	struct list_head claim;		/* bn->claims; this and the next under bn->claims_lock */
+	enum braid_phase phase;
+	dev_t data_device, meta_device;	/* of the disks; 0: metadata is on the data disk */
 
 	spinlock_t lock;
 	struct volume core;		/* under lock */
@@ -167,8 +178,8 @@ struct braid_attach {
  */
 enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *disks, u32 timeout_ms,
 				     struct braid_volume **volume);
-/* Does a command wait for an attach? bn->lock held. */
-bool braid_volume_attach_waited(struct braid_net *bn);
+/* Does a command wait for an attach: of this volume (@id 0: of this name), or (@name NULL) of any? Any context. */
+bool braid_volume_attaching(struct braid_net *bn, u64 id, const char *name);
 
 /* ---- device.c ---- */
 int braid_devices_init(void);		/* module: caches, queues of works */

@@ -45,7 +45,8 @@ static int __net_init namespace_init(struct net *net)
 	refcount_set(&bn->references, 1);
 	mutex_init(&bn->lock);
 	INIT_LIST_HEAD(&bn->volumes);
-	INIT_LIST_HEAD(&bn->attaching);
+	spin_lock_init(&bn->claims_lock);
+	INIT_LIST_HEAD(&bn->claims);
 	spin_lock_init(&bn->event_lock);
 	error = braid_devices_init_net(bn);
 	if (error) {

@@ -235,11 +235,11 @@ static enum braid_error down_all(struct braid_net *bn)
 	struct braid_volume *volume;
 	bool is_down = true;
 
-	while (is_down && (volume = braid_volume_next(bn, 0))) {
+	while (is_down && error != BRAID_ERROR_INTERRUPTED && (volume = braid_volume_next(bn, 0))) {
 		error = take_down(volume, true, BRAID_TIMEOUT_MS_DEFAULT, &is_down);
 		braid_volume_put(volume);
 	}
-	return is_down ? BRAID_OK : error;
+	return is_down && error != BRAID_ERROR_INTERRUPTED ? BRAID_OK : error;
 }
 
 static int node_stop(struct sk_buff *skb, struct genl_info *info)
@@ -255,8 +255,10 @@ static int node_stop(struct sk_buff *skb, struct genl_info *info)
 		error = braid_request_begin(info, &request, BRAID_NEEDS_LOCK | BRAID_NEEDS_NODE);
 	if (error)
 		return error;
-	if (!list_empty(&request.bn->volumes) || (!force && braid_volume_attach_waited(request.bn)))
+	if (!list_empty(&request.bn->volumes))
 		error = braid_refuse(info, BRAID_ERROR_IN_USE, 0);
+	else if (!force && braid_volume_attaching(request.bn, 0, NULL))
+		error = braid_refuse(info, BRAID_ERROR_DISK_BUSY, 0);
 	else
 		braid_node_stop(request.bn);
 	braid_request_end(&request);
@@ -368,7 +370,7 @@ static int attach(struct genl_info *info, struct sk_buff *reply)
 							   braid_request_timeout_ms(info), &volume), 0);
 
 	if (error == -ETIMEDOUT)
-		GENL_SET_ERR_MSG(info, "timeout: the disk has not answered; nothing is attached, it is released when it has answered");
+		GENL_SET_ERR_MSG(info, "timeout: the disk has not answered; the volume is not up, the disk is released when it has answered");
 	if (error) {
 		nlmsg_free(reply);
 		return error;
@@ -411,7 +413,7 @@ static int volume_down(struct sk_buff *skb, struct genl_info *info)
 		return error;
 	error = braid_refuse(info, take_down(request.volume, info->attrs[BRAID_A_VOLUME_FORCE],
 					     braid_request_timeout_ms(info), &is_down), 0);
-	if (error && is_down)
+	if (error == -ETIMEDOUT && is_down)
 		GENL_SET_ERR_MSG(info, "timeout: the volume is down; its disk owes answers and is closed when it gave them");
 	braid_request_end(&request);
 	return error;

@@ -62,13 +62,13 @@ static const struct refusal refusals[] = {
 	[BRAID_ERROR_ADDRESS] = REFUSAL(-EADDRNOTAVAIL, "address", "cannot listen at this address and port"),
 	[BRAID_ERROR_LIMIT] = REFUSAL(-EUSERS, "limit", "a limit is reached: number of peers, replicas or volumes"),
 	[BRAID_ERROR_BLOCK_SIZE] = REFUSAL(-EINVAL, "block-size", "the disk's logical blocks are larger than the volume's"),
-	[BRAID_ERROR_ATTACHING] = REFUSAL(-EBUSY, "attaching",
-		"another attach of this disk is under way, or was given up and the disk still owes answers"),
+	[BRAID_ERROR_DISK_BUSY] = REFUSAL(-EBUSY, "disk-busy",
+		"an attach or a down of this disk has not ended: the disk owes answers"),
 };
 
 static const struct refusal internal = REFUSAL(-EREMOTEIO, "internal", "unexpected error; see the kernel log");
 
-static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_ATTACHING + 1, "every reason has a text");
+static_assert(ARRAY_SIZE(refusals) == BRAID_ERROR_DISK_BUSY + 1, "every reason has a text");
 
 static const struct refusal *find_refusal(u32 error)
 {
@@ -146,14 +146,15 @@ int braid_request_wants(struct genl_info *info, int attribute)
 	return -EINVAL;
 }
 
-/* Id, name, or both: they must mean the same volume. */
-static int find_volume(struct genl_info *info, struct braid_request *request, bool id_wanted)
+/* Id, name, or both: they must mean the same volume. Who wants to change one that is on its way up is told so. */
+static int find_volume(struct genl_info *info, struct braid_request *request, u32 needs)
 {
+	bool changes = needs & (BRAID_NEEDS_COMMAND_LOCK | BRAID_NEEDS_NODE);
 	const struct nlattr *id = info->attrs[BRAID_A_VOLUME_ID];
 	const struct nlattr *name = info->attrs[BRAID_A_VOLUME_NAME];
 	char text[NAME_BYTES_MAX];
 
-	if (!id && id_wanted) {
+	if (!id && needs & BRAID_NEEDS_VOLUME_ID) {
 		NL_SET_ERR_ATTR_MISS(info->extack, NULL, BRAID_A_VOLUME_ID);
 		GENL_SET_ERR_MSG(info, "confirm: this can destroy changes; give the volume's id as confirmation");
 		return -EINVAL;
@@ -163,6 +164,8 @@ static int find_volume(struct genl_info *info, struct braid_request *request, bo
 	if (name && nla_strscpy(text, name, sizeof(text)) < 0)
 		return braid_refuse_attribute(info, BRAID_A_VOLUME_NAME, "invalid: the name is too long");
 	request->volume = id ? braid_volume_find(request->bn, nla_get_u64(id)) : braid_volume_find_name(request->bn, text);
+	if (!request->volume && changes && braid_volume_attaching(request->bn, id ? nla_get_u64(id) : 0, name ? text : ""))
+		return braid_refuse(info, VOLUME_REFUSED_BUSY, 0);
 	if (!request->volume) {
 		NL_SET_BAD_ATTR(info->extack, id ?: name);
 		return braid_refuse(info, BRAID_ERROR_NO_SUCH_VOLUME, 0);
@@ -218,7 +221,7 @@ int braid_request_begin(struct genl_info *info, struct braid_request *request, u
 	else if (needs & BRAID_NEEDS_NODE && !READ_ONCE(request->bn->configured))
 		error = braid_refuse(info, BRAID_ERROR_NOT_CONFIGURED, 0);
 	if (!error && needs & BRAID_NEEDS_VOLUME)
-		error = find_volume(info, request, needs & BRAID_NEEDS_VOLUME_ID);
+		error = find_volume(info, request, needs);
 	if (!error && needs & BRAID_NEEDS_COMMAND_LOCK)
 		error = lock_volume(info, request);
 	if (error)

@@ -40,7 +40,8 @@ struct braid_peer_config {
 struct braid_net {
 	struct net *net;	/* not counted; not used once dying is set */
 	refcount_t references;	/* the namespace and every volume: a volume may outlive it for a while [L3] */
-	struct mutex lock;	/* configuration: identity, peers, who is attaching; outermost lock, never held while a disk is waited for */
+	/* Configuration: identity, peers, names of volumes. Outermost, may sleep; no disk is waited for, but a second before a disconnect. */
+	struct mutex lock;
 	bool configured;
 	u32 starts;		/* of the node: what began under another identity sees it */
 	bool dying;		/* namespace is going away: nothing new */
@@ -50,7 +51,8 @@ struct braid_net {
 	struct socket *listener;
 	struct work_struct accept_work;
 	struct list_head volumes;	/* struct braid_volume.entry; changed under dispatch.c's lock, added to with lock too; read under RCU */
-	struct list_head attaching;	/* attach.c; under lock */
+	spinlock_t claims_lock;
+	struct list_head claims;	/* struct braid_volume.claim: all whose disks are opened, open or not closed yet; under claims_lock */
 	u32 event_sequence;	/* of multicast events, under event_lock */
 	spinlock_t event_lock;
 	void *device_private;	/* dispatch.c's own: sessions that are up, volumes known from peers */

@@ -8,6 +8,8 @@
 #include <time.h>
 #include "cmd.h"
 
+enum { ATTACH_POLL_MS = 100 };
+
 static struct cmd the_cmd;
 
 int cmd_fail_state(const char *what, enum state_result result, const char *why)
@@ -121,7 +123,7 @@ int cmd_lock_again(struct cmd *cmd)
 	const char *why = "";
 	enum state_result result = state_lock(&why);
 
-	if (result == STATE_OK)
+	if (result == STATE_OK && !state_is_current())
 		result = state_load(&cmd->state, &why);
 	return result == STATE_OK ? STATUS_OK : cmd_fail_state(cmd->what, result, why);
 }
@@ -132,6 +134,59 @@ int cmd_save(struct cmd *cmd)
 	enum state_result result = state_save(&cmd->state, &why);
 
 	return result == STATE_OK ? STATUS_OK : cmd_fail_state(cmd->what, result, why);
+}
+
+bool cmd_attach(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms, struct volume_status *volume, bool *attached)
+{
+	const struct timespec pause = { .tv_nsec = ATTACH_POLL_MS * 1000000L };
+	const u64 deadline_ns = cmd_now_ns() + (u64)timeout_ms * 1000000;
+	struct ipc_error error;
+	u64 now_ns;
+
+	*attached = false;
+	if (ipc_volume_get(cmd->ipc, entry->name, volume, &cmd->error))
+		return true;
+	while (!strcmp(cmd->error.code, "no-such-volume")) {
+		*attached = ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, timeout_ms, volume, &cmd->error);
+		if (*attached)
+			return true;
+		error = cmd->error;
+		if (ipc_volume_get(cmd->ipc, entry->name, volume, &cmd->error))
+			return true;
+		now_ns = cmd_now_ns();
+		if ((strcmp(error.code, "disk-busy") && strcmp(error.code, "busy")) || now_ns >= deadline_ns) {
+			cmd->error = error;
+			return false;
+		}
+		timeout_ms = (u32)((deadline_ns - now_ns) / 1000000) + 1;
+		nanosleep(&pause, NULL);
+	}
+	return false;
+}
+
+int cmd_settle(struct cmd *cmd, const char *name, enum cmd_wanted wanted)
+{
+	bool wanted_up = wanted == CMD_WANTED_UP;
+	int status = cmd_lock_again(cmd);
+	struct state_volume *entry;
+	struct volume_status volume;
+	struct ipc_error error;
+	bool up;
+
+	if (status == STATUS_OK) {
+		up = ipc_volume_get(cmd->ipc, name, &volume, &error);
+		if (up)
+			link_make(name, volume.device);
+		else
+			link_remove(name);
+		entry = state_find_volume(&cmd->state, name);
+		if (entry && wanted != CMD_WANTED_AS_IT_WAS && up == wanted_up && entry->wanted_up != wanted_up) {
+			entry->wanted_up = wanted_up;
+			status = cmd_save(cmd);
+		}
+	}
+	cmd_unlock(cmd);
+	return status;
 }
 
 /* Peers that are new or whose instance was learnt. True when the state changed. */

@@ -11,8 +11,6 @@
 #include "json.h"
 #include "state.h"
 
-enum { CMD_ATTACH_MS = 60000 };	/* for how long a disk may not answer: it may have to spin up */
-
 enum cmd_flags {
 	CMD_LOCK = 1 << 0,	/* the state file will change: hold its lock */
 	CMD_STATE = 1 << 1,	/* an identity must exist */
@@ -36,6 +34,20 @@ void cmd_unlock(struct cmd *cmd);
 int cmd_lock_again(struct cmd *cmd);
 /* Save the state; STATUS_OK or reported. */
 int cmd_save(struct cmd *cmd);
+
+enum { CMD_ATTACH_MS = 60000 };	/* for how long a disk need not answer: it may have to spin up */
+
+/*
+ * The volume of the state's @entry is up, or *@attached by this call. Without the lock of the state file: other commands need not wait for
+ * this disk. So another one may attach the same; its end is waited for. False: cmd->error.
+ */
+bool cmd_attach(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms, struct volume_status *volume, bool *attached);
+enum cmd_wanted { CMD_WANTED_AS_IT_WAS, CMD_WANTED_UP, CMD_WANTED_DOWN };
+/*
+ * After something was done to a volume without the lock of the state file: the link, and with the lock what is to be remembered, follow
+ * what is so now, whatever others did meanwhile. STATUS_OK or reported; the lock is not held afterwards.
+ */
+int cmd_settle(struct cmd *cmd, const char *name, enum cmd_wanted wanted);
 /* Merge the nodes that the kernel learnt from its peers into the state file. Never fails loudly: a warning at most. */
 void cmd_learn(struct cmd *cmd);
 /* Report cmd->error about @object. @remedy NULL: the table's. */

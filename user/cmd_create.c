@@ -171,6 +171,7 @@ static int finish(struct cmd *cmd, struct plan *plan)
 				      .meta_path = plan->meta_path ? plan->meta.path : NULL };
 	struct disk *meta = plan->meta_path ? &plan->meta : &plan->data;
 	struct volume_status volume;
+	bool attached;
 	int status;
 
 	memcpy(entry.name, plan->super.name, NAME_BYTES_MAX);
@@ -184,11 +185,13 @@ static int finish(struct cmd *cmd, struct plan *plan)
 	status = cmd_save(cmd);
 	if (status != STATUS_OK)
 		return status;
-	/* Others need not wait for this disk. */
 	cmd_unlock(cmd);
-	if (!ipc_attach(cmd->ipc, entry.data_path, entry.meta_path, CMD_ATTACH_MS, &volume, &cmd->error))
-		return cmd_fail(cmd, cmd_volume_object(cmd, plan->name), NULL);
-	link_make(plan->name, volume.device);
+	if (!cmd_attach(cmd, &entry, CMD_ATTACH_MS, &volume, &attached))
+		return cmd_fail(cmd, cmd_volume_object(cmd, plan->name), strcmp(cmd->error.code, "timeout") ? NULL :
+				textf("the disk is prepared; when it answers, 'braid up %s'", plan->name));
+	status = cmd_settle(cmd, plan->name, CMD_WANTED_AS_IT_WAS);
+	if (status != STATUS_OK)
+		return status;
 	printf("%s  id %016llx  %s  %s\n", plan->name, (unsigned long long)entry.id, text_size(plan->super.volume_bytes),
 	       link_path(plan->name));
 	return STATUS_OK;

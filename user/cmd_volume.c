@@ -4,12 +4,11 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <time.h>
 #include "../kernel/core/codec.h"
 #include "cmd.h"
 #include "meta.h"
 
-enum { ATTACH_POLL_MS = 100 };
+enum { PROMPT_MS = 5000 };	/* a disk that needs longer comes after those that do not */
 
 static const struct state_volume *need_volume(struct cmd *cmd, const char *name, int *status)
 {
@@ -48,69 +47,67 @@ static int fail_other_volume(struct cmd *cmd, const struct state_volume *entry, 
 }
 
 /*
- * Without the lock of the state file: other commands need not wait for this disk. So another one may attach the same; its end is waited
- * for. *@attached: by this call. False: cmd->error.
+ * Without the lock of the state file, but for moments. With @timed_out the disk's silence is not reported, but said there: the others come
+ * first. What is not wanted up any more is left out with --all.
  */
-static bool attach(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms, struct volume_status *volume, bool *attached)
+static int up_one(struct cmd *cmd, const char *name, bool all, u32 timeout_ms, bool *timed_out)
 {
-	const struct timespec pause = { .tv_nsec = ATTACH_POLL_MS * 1000000L };
-	const u64 deadline_ns = cmd_now_ns() + (u64)timeout_ms * 1000000;
-	struct ipc_error error;
-	u64 now_ns;
-
-	for (;;) {
-		*attached = ipc_attach(cmd->ipc, entry->data_path, entry->meta_path, timeout_ms, volume, &cmd->error);
-		if (*attached)
-			return true;
-		error = cmd->error;
-		if (ipc_volume_get(cmd->ipc, entry->name, volume, &cmd->error))
-			return true;
-		cmd->error = error;
-		now_ns = cmd_now_ns();
-		if (strcmp(error.code, "attaching") || now_ns >= deadline_ns)
-			return false;
-		timeout_ms = (u32)((deadline_ns - now_ns) / 1000000) + 1;
-		nanosleep(&pause, NULL);
-	}
-}
-
-static int up_one(struct cmd *cmd, const struct state_volume *entry, u32 timeout_ms)
-{
+	const struct state_volume *entry;
 	struct volume_status volume;
-	bool attached = false;
+	bool attached;
+	int status;
 
-	cmd->what = textf("cannot bring up %s", entry->name);
-	if (!ipc_volume_get(cmd->ipc, entry->name, &volume, &cmd->error) &&
-	    (strcmp(cmd->error.code, "no-such-volume") || !attach(cmd, entry, timeout_ms, &volume, &attached)))
-		return cmd_fail(cmd, textf("%s, disk %s", cmd_volume_object(cmd, entry->name), entry->data_path), NULL);
+	cmd->what = textf("cannot bring up %s", name);
+	status = cmd_lock_again(cmd);
+	cmd_unlock(cmd);
+	entry = status == STATUS_OK ? state_find_volume(&cmd->state, name) : NULL;
+	if (status == STATUS_OK && !all)
+		entry = need_volume(cmd, name, &status);
+	if (!entry || (all && !entry->wanted_up))
+		return status;
+	if (!cmd_attach(cmd, entry, timeout_ms, &volume, &attached)) {
+		bool timeout = !strcmp(cmd->error.code, "timeout") || !strcmp(cmd->error.code, "disk-busy");
+
+		if (timed_out && timeout) {
+			*timed_out = true;
+			return STATUS_OK;
+		}
+		return cmd_fail(cmd, textf("%s, disk %s", cmd_volume_object(cmd, name), entry->data_path),
+				strcmp(cmd->error.code, "timeout") ? NULL :
+				textf("the kernel log may say what the disk does; when it answers, 'braid up %s'", name));
+	}
 	if (volume.id != entry->id || strcmp(volume.name, entry->name))
 		return fail_other_volume(cmd, entry, &volume, attached);
-	link_make(volume.name, volume.device);
-	return STATUS_OK;
+	return cmd_settle(cmd, name, all ? CMD_WANTED_AS_IT_WAS : CMD_WANTED_UP);
 }
 
-/* With the lock of the state file once more: what others have changed meanwhile stays. */
-static int remember_wanted(struct cmd *cmd, const char *name, bool wanted_up)
-{
-	int status = cmd_lock_again(cmd);
-	struct state_volume *entry;
-
-	if (status != STATUS_OK)
-		return status;
-	entry = state_find_volume(&cmd->state, name);
-	if (!entry || entry->wanted_up == wanted_up)
-		return STATUS_OK;
-	entry->wanted_up = wanted_up;
-	return cmd_save(cmd);
-}
-
+/*
+ * Disks that do not answer at once come last and share the time, so that many of them do not keep the others down, nor the machine from
+ * booting.
+ */
 static int up_all(struct cmd *cmd, u32 timeout_ms)
 {
+	static char late[STATE_VOLUMES_MAX][NAME_BYTES_MAX];
+	static char names[STATE_VOLUMES_MAX][NAME_BYTES_MAX];
+	u32 nr = cmd->state.nr_volumes, nr_late = 0, i;
 	int status = STATUS_OK, one;
-	u32 i;
+	u64 deadline_ns, now_ns;
+	bool timed_out;
 
-	for (i = 0; i < cmd->state.nr_volumes; i++) {
-		one = cmd->state.volume[i].wanted_up ? up_one(cmd, &cmd->state.volume[i], timeout_ms) : STATUS_OK;
+	for (i = 0; i < nr; i++)
+		memcpy(names[i], cmd->state.volume[i].name, NAME_BYTES_MAX);
+	for (i = 0; i < nr; i++) {
+		timed_out = false;
+		one = up_one(cmd, names[i], true, timeout_ms < PROMPT_MS ? timeout_ms : PROMPT_MS, &timed_out);
+		if (timed_out)
+			memcpy(late[nr_late++], names[i], NAME_BYTES_MAX);
+		if (status == STATUS_OK)
+			status = one;
+	}
+	deadline_ns = cmd_now_ns() + (u64)timeout_ms * 1000000;
+	for (i = 0; i < nr_late; i++) {
+		now_ns = cmd_now_ns();
+		one = up_one(cmd, late[i], true, now_ns < deadline_ns ? (u32)((deadline_ns - now_ns) / 1000000) + 1 : 1, NULL);
 		if (status == STATUS_OK)
 			status = one;
 	}
@@ -123,10 +120,10 @@ int cmd_up(const struct verb *verb, int argc, char **argv)
 	bool all = false;
 	const struct option_spec specs[] = {
 		{ .name = "all", .help = "every volume that was up", .flag = &all },
-		{ .name = "timeout", .value = "SECONDS", .help = "how long to wait for its disk (60)", .string = &timeout },
+		{ .name = "timeout", .value = "SECONDS", .help = "how long to wait for disks that do not answer (60)",
+		  .string = &timeout },
 		{ 0 },
 	};
-	const struct state_volume *entry;
 	struct operands operands;
 	struct cmd *cmd;
 	u32 timeout_ms;
@@ -140,15 +137,8 @@ int cmd_up(const struct verb *verb, int argc, char **argv)
 	status = cmd_open(&cmd, CMD_LOCK | CMD_STATE | CMD_START,
 			  all ? "cannot bring up the volumes" : textf("cannot bring up %s", operands.word[0]));
 	cmd_unlock(cmd);
-	if (status == STATUS_OK && all) {
-		status = up_all(cmd, timeout_ms);
-	} else if (status == STATUS_OK) {
-		entry = need_volume(cmd, operands.word[0], &status);
-		if (entry)
-			status = up_one(cmd, entry, timeout_ms);
-		if (status == STATUS_OK)
-			status = remember_wanted(cmd, operands.word[0], true);
-	}
+	if (status == STATUS_OK)
+		status = all ? up_all(cmd, timeout_ms) : up_one(cmd, operands.word[0], false, timeout_ms, NULL);
 	cmd_close(cmd);
 	return status;
 }
@@ -162,23 +152,24 @@ static bool is_down(struct cmd *cmd, const char *name)
 	return !ipc_volume_get(cmd->ipc, name, &volume, &error) && !strcmp(error.code, "no-such-volume");
 }
 
-/* *@down: it is, whatever the status says. */
-static int down_one(struct cmd *cmd, const char *name, bool force, u32 timeout_ms, bool *down)
+static int down_one(struct cmd *cmd, const char *name, bool force, u32 timeout_ms, enum cmd_wanted wanted)
 {
 	struct ipc_volume_request request = { .verb = IPC_VOLUME_DOWN, .name = name, .force = force,
 					      .timeout_ms = timeout_ms, .node = NODE_NONE };
-	int status = STATUS_OK;
+	int status = STATUS_OK, settled = STATUS_OK;
+	bool down, busy;
 
 	cmd->what = textf("cannot take down %s", name);
-	*down = ipc_volume_do(cmd->ipc, &request, &cmd->error) || !strcmp(cmd->error.code, "no-such-volume") ||
-		!strcmp(cmd->error.code, "not-configured");	/* a node that is not started has no volume up */
-	if (!*down) {
+	down = ipc_volume_do(cmd->ipc, &request, &cmd->error) || !strcmp(cmd->error.code, "no-such-volume") ||
+	       !strcmp(cmd->error.code, "not-configured");	/* a node that is not started has no volume up */
+	if (!down) {
+		busy = !strcmp(cmd->error.code, "busy");	/* it may be on its way up */
 		status = cmd_fail(cmd, cmd_volume_object(cmd, name), NULL);
-		*down = is_down(cmd, name);
+		down = !busy && is_down(cmd, name);
 	}
-	if (*down)
-		link_remove(name);
-	return status;
+	if (down)
+		settled = cmd_settle(cmd, name, wanted);
+	return status == STATUS_OK ? settled : status;
 }
 
 static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
@@ -190,8 +181,7 @@ static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
 	if (!ipc_volumes(cmd->ipc, &volumes, &cmd->error))
 		return cmd_fail(cmd, "volumes of this node", NULL);
 	for (i = 0; i < volumes.nr; i++) {
-		bool down;
-		int one = down_one(cmd, volumes.item[i].name, force, timeout_ms, &down);
+		int one = down_one(cmd, volumes.item[i].name, force, timeout_ms, CMD_WANTED_AS_IT_WAS);
 
 		if (status == STATUS_OK)
 			status = one;
@@ -202,7 +192,7 @@ static int down_all(struct cmd *cmd, bool force, u32 timeout_ms)
 
 int cmd_down(const struct verb *verb, int argc, char **argv)
 {
-	bool all = false, force = false, down;
+	bool all = false, force = false;
 	const char *timeout = NULL;
 	const struct option_spec specs[] = {
 		{ .name = "all", .help = "every volume that is up; 'up --all' brings them back", .flag = &all },
@@ -215,7 +205,7 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 	struct volume_status volume;
 	struct cmd *cmd;
 	u32 timeout_ms;
-	int status, saved;
+	int status;
 
 	if (!args_parse(verb, argc, argv, specs, 0, 1, &operands, &status) ||
 	    !one_or_all(verb, &operands, all, &status) || !cmd_timeout(verb, timeout, &timeout_ms, &status))
@@ -234,12 +224,7 @@ int cmd_down(const struct verb *verb, int argc, char **argv)
 		status = cmd_fail(cmd, cmd_volume_object(cmd, operands.word[0]), NULL);
 		goto out;
 	}
-	status = down_one(cmd, operands.word[0], force, timeout_ms, &down);
-	/* Unless another command has brought it up again already. */
-	if (down && entry && is_down(cmd, operands.word[0])) {
-		saved = remember_wanted(cmd, operands.word[0], false);
-		status = status == STATUS_OK ? saved : status;
-	}
+	status = down_one(cmd, operands.word[0], force, timeout_ms, CMD_WANTED_DOWN);
 out:
 	cmd_close(cmd);
 	return status;

@@ -44,7 +44,7 @@ static const struct {
 	{ "disk-size", STATUS_REFUSED, "give the disk its former size back; 'braid meta dump DISK' shows it" },
 	{ "block-size", STATUS_REFUSED, "use a disk whose logical blocks are not larger ('lsblk -o NAME,LOG-SEC' shows them). A volume that is "
 	  "to have replicas on disks of 4096 bytes a block is made with 'braid create --block-size 4096'" },
-	{ "attaching", STATUS_REFUSED, "wait for the other command, or for the disk: the kernel log says what it does; when it answers, "
+	{ "disk-busy", STATUS_REFUSED, "wait for the other command, or for the disk to answer (the kernel log may say what it does); then "
 	  "'braid up NAME'" },
 	{ "disk-io", STATUS_SYSTEM, "look into the kernel log for errors of the disk" },
 	{ "in-use", STATUS_REFUSED, "unmount or close what uses it (lsof, fuser, lsblk show who), then try again" },

@@ -80,6 +80,8 @@ enum state_result {
 
 /* Load; *@why as above. */
 enum state_result state_load(struct state *state, const char **why);
+/* Is what state_load() read last, or state_save() wrote, still in the file? */
+bool state_is_current(void);
 /* Hold the lock for a change: from before state_load() until state_unlock(). Creates the directory. */
 enum state_result state_lock(const char **why);
 void state_unlock(void);

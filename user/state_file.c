@@ -19,6 +19,7 @@ enum { FILE_BYTES_MAX = 4 << 20, LOCK_RETRY_MS = 50 };
 
 static const char *chosen_directory;
 static int lock_fd = -1;
+static struct stat current;	/* of the file that was read or written last; st_ino 0: none */
 
 void state_set_directory(const char *directory)
 {
@@ -83,6 +84,15 @@ static enum state_result read_file(int fd, const char *path, char **text, const 
 	return STATE_OK;
 }
 
+/* Every change is a new file: another inode, or at least another time. */
+bool state_is_current(void)
+{
+	struct stat now;
+
+	return current.st_ino && !stat(path_of("node"), &now) && now.st_ino == current.st_ino &&
+	       now.st_ctim.tv_sec == current.st_ctim.tv_sec && now.st_ctim.tv_nsec == current.st_ctim.tv_nsec;
+}
+
 enum state_result state_load(struct state *state, const char **why)
 {
 	const char *path = path_of("node");
@@ -97,6 +107,8 @@ enum state_result state_load(struct state *state, const char **why)
 		return STATE_MISSING;
 	}
 	result = read_file(fd, path, &text, why);
+	if (result != STATE_OK || fstat(fd, &current))
+		current.st_ino = 0;
 	close(fd);
 	if (result == STATE_OK && !state_parse(text, state, why)) {
 		*why = textf("%s: %s", path, *why);
@@ -190,5 +202,7 @@ enum state_result state_save(const struct state *state, const char **why)
 	close(fd);
 	if (rename(temporary, path) || !sync_directory(state_directory()))
 		return system_error(path, why);
+	if (stat(path, &current))
+		current.st_ino = 0;
 	return STATE_OK;
 }

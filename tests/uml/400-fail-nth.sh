@@ -57,58 +57,80 @@ sweep()
 inject()
 {
 	local what
+	within
 	for what in failslab fail_page_alloc; do
 		echo N >$INJECTION/$what/ignore-gfp-wait
 		echo 0 >$INJECTION/$what/verbose
-		# Only below the module's own functions.
-		echo ${RANGE%-*} >$INJECTION/$what/require-start
-		echo ${RANGE#*-} >$INJECTION/$what/require-end
 		echo 32 >$INJECTION/$what/stacktrace-depth
 	done
 	echo 0 >$INJECTION/fail_page_alloc/min-order
 }
 
-# arm NTH: the NTH allocation of the module fails, whoever makes it; 0: none does
+# arm NTH: the NTH allocation of each thread that may run a work fails, once; 0: none does. Sets ARMED.
 arm()
 {
-	local what
-	for what in failslab fail_page_alloc; do
-		echo 0 >$INJECTION/$what/probability
-		echo N >$INJECTION/$what/task-filter
-		echo $(($1 > 0 ? $1 : 1)) >$INJECTION/$what/interval
-		echo 1 >$INJECTION/$what/times
-		echo $(($1 > 0 ? 100 : 0)) >$INJECTION/$what/probability
+	local comm
+	ARMED=()
+	for comm in /proc/[0-9]*/comm; do
+		case $(cat $comm 2>/dev/null) in
+		kworker/u*)
+			ARMED+=(${comm%comm}fail-nth)
+			echo $1 >${ARMED[-1]}
+			;;
+		esac
 	done
 }
 
-# sweep_works NUMBER UNDO COMMAND...: as sweep(), for commands that have their work done by others: until there are fewer allocations.
-sweep_works()
+# hit: an armed thread has had its failure.
+hit()
 {
-	local n=$1 undo=$2 nth status left
+	local file
+	for file in "${ARMED[@]}"; do
+		[ "$(cat $file 2>/dev/null)" != 0 ] || return 0
+	done
+	return 1
+}
+
+# within FUNCTION: only allocations below this function of the module count; none: below any of it.
+within()
+{
+	local what range=$RANGE
+	[ $# = 0 ] || range=$(sort /proc/kallsyms | awk -v f="$1" 'found { print "0x" from "-0x" $1; exit }
+		$3 == f && $4 == "[braid]" { found = 1; from = $1 }')
+	[ -n "$range" ] || fail "no function $1"
+	for what in failslab fail_page_alloc; do
+		echo ${range%-*} >$INJECTION/$what/require-start
+		echo ${range#*-} >$INJECTION/$what/require-end
+	done
+}
+
+# sweep_work NUMBER FUNCTION UNDO COMMAND...: as sweep(), for the work that does what the command asks for
+sweep_work()
+{
+	local n=$1 function=$2 undo=$3 nth status injected
 	local -A codes=()
-	shift 2
+	shift 3
+	within $function
 	for ((nth = 1; nth < 500; nth++)); do
 		status=0
 		arm $nth
 		in_node $n timeout 120 "$@" >/tmp/said 2>&1 || status=$?
-		left=$(cat $INJECTION/failslab/times $INJECTION/fail_page_alloc/times | xargs)
+		injected=no
+		hit && injected=yes
 		arm 0
-		[ $status -lt 120 ] || fail "$*: status $status with allocation $nth failing: $(</tmp/said)"
+		[ $status -lt 120 ] || fail "$*: status $status with allocation $nth of $function failing: $(</tmp/said)"
 		if [ $status = 0 ]; then
-			eval "$undo" || fail "$*: cannot be undone after allocation $nth failed"
+			eval "$undo" || fail "$*: cannot be undone after allocation $nth of $function failed"
 		else
 			codes[$(sed -n 's/^braid: .*(\([a-z-]*\))$/\1/p' /tmp/said | head -n 1)]=yes
-			(trap - ERR; eval "$undo") >/dev/null 2>&1 || true
 		fi
-		if [ "$left" = "1 1" ]; then
-			[ $status = 0 ] || fail "$*: without a fault: status $status: $(</tmp/said)"
-			step "$*: $((nth - 1)) sites of whoever, errors: ${!codes[*]}"
-			[ -n "${codes[memory]-}" ] || fail "$*: no allocation that failed was reported"
-			return
-		fi
+		[ $injected = yes ] || break
 		SITES=$((SITES + 1))
 	done
-	fail "$*: no end of sites"
+	within
+	[ $status = 0 ] || fail "$*: without a fault: status $status: $(</tmp/said)"
+	step "$*: $((nth - 1)) sites of $function, errors: ${!codes[*]}"
+	[ -n "${codes[memory]-}" ] || fail "$*: no allocation that failed was reported"
 }
 
 load
@@ -134,7 +156,7 @@ sweep 1 'true' braid connect n2
 last_id() { in_node $1 braid meta dump --json /dev/nullb$1 | jq -r '[.. | objects | .volume_id // empty][0]'; }
 in_node 1 braid create web /dev/nullb1 --force-overwrite /dev/nullb1
 sweep 1 'in_node 1 braid down web' braid up web
-sweep_works 1 'in_node 1 braid down web' braid up web
+sweep_work 1 attach_work 'in_node 1 braid down web' braid up web
 in_node 1 braid up web
 in_node 2 braid replicate web /dev/nullb2
 in_sync 1 2

@@ -42,16 +42,17 @@ on alpha 'braid down other'
 silent
 run_bg alpha 'exec braid up other --timeout 600'
 up=$JOB
-wait_on alpha 10 "the attach is under way" 'braid up other --timeout 0.1 2>&1 | grep "(attaching)"'
+wait_on alpha 10 "the attach is under way" 'braid up other --timeout 0.1 2>&1 | grep "(disk-busy)"'
 others_go_on
-refused alpha attaching 'braid up other --timeout 1'
-refused alpha in-use 'braid down web; braid node stop'
+refused alpha disk-busy 'braid up other --timeout 1'
+refused alpha disk-busy 'braid down web; braid node stop'
 on alpha 'braid up web'
 
 step "the command is killed; the node is stopped, and started again"
 kill_bg "$up" 9
 bg_ends "$up" 10 137 "a killed command"
-refused alpha attaching 'braid up other --timeout 1'
+refused alpha no-such-volume 'braid promote other'
+refused alpha disk-busy 'braid up other --timeout 1'
 on alpha 'braid down web && braid node stop && braid node start && braid up web'
 in_sync web 30 alpha beta
 ! try alpha 'braid down web && braid node stop && rmmod braid' 2>/dev/null || fail "the module went while it waits for a disk"
@@ -68,12 +69,27 @@ in_sync web 30 alpha beta
 step "one of several: the others come up, and it is said which does not"
 on alpha 'braid down --all'
 silent
-refused alpha timeout 'braid up --all --timeout 2'
+refused alpha disk-busy 'braid up --all --timeout 2'
 in_sync web 30 alpha beta
 # Another command waits for the same disk until it answers.
 run_bg alpha 'exec braid up other'
 up=$JOB
 answers
+bg_ends "$up" 30 0 "a command that waits for the disk"
+in_sync other 30 alpha beta
+
+step "brought up, and the disk falls silent behind the superblock: its name is known"
+on alpha 'braid down other && modprobe dm-delay
+	dmsetup load slow --table "0 16 linear /dev/vdc 0
+16 $(($(blockdev --getsz /dev/vdc) - 16)) delay /dev/vdc 16 1000000"
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow'
+run_bg alpha 'exec braid up other --timeout 600'
+up=$JOB
+wait_on alpha 10 "the superblock was read" 'braid promote other 2>&1 | grep "(busy)"'
+refused alpha busy 'braid down other'
+others_go_on
+on alpha 'dmsetup load slow --table "0 $(blockdev --getsz /dev/vdc) linear /dev/vdc 0"
+	dmsetup suspend --nolockfs --noflush slow && dmsetup resume slow'
 bg_ends "$up" 30 0 "a command that waits for the disk"
 in_sync other 30 alpha beta
 
@@ -96,11 +112,23 @@ on alpha 'braid up other'
 in_sync other 30 alpha beta
 
 step "several at once take the same volume up and down"
-on alpha 'for i in 1 2 3 4 5; do
-	for j in 1 2 3; do braid up other & done; wait
-	for j in 1 2 3; do braid down other & done; wait
+cat >"$WORK/several.sh" <<'EOF'
+all() { for job in $(jobs -p); do wait $job || exit; done; }
+for i in 1 2 3 4 5; do
+	for j in 1 2 3; do braid up other & done; all
+	[ "$(readlink -f /dev/braid/other)" = "$(braid status --json other | jq -r '.volumes[0].device')" ]
+	for j in 1 2 3; do braid down other & done; all
+	[ ! -e /dev/braid/other ]
 done
-braid status --json other | jq -e ".volumes[0].up | not"' >/dev/null
+# Whoever was last: what is, the link, and what is remembered are the same.
+for i in 1 2 3 4 5; do
+	for j in 1 2; do braid up other & braid down other & done >/dev/null 2>&1; wait
+	up=$(braid status --json other | jq '.volumes[0].up')
+	[ "$up" = "$([ -e /dev/braid/other ] && echo true || echo false)" ]
+	[ "$up" = "$(grep '^volume other' /var/lib/braid/node | grep -qw up && echo true || echo false)" ]
+done
+EOF
+on alpha "bash -e $WORK/several.sh && braid down other"
 on alpha 'braid up other'
 in_sync other 30 alpha beta
 on alpha 'braid promote other && braid promote web && braid demote web && braid demote other'

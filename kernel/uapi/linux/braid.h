@@ -43,7 +43,8 @@
  *   PEER_GET         do (R PEER_ID) or dump. Reply: PEER_*.
  *   VOLUME_ATTACH    R VOLUME_DATA_PATH. VOLUME_META_PATH: metadata on its own device, else it is on the data device.
  *                    Reply as VOLUME_GET. VOLUME_TIMEOUT_MS: how long the disks may take. Then (code timeout), or when the caller is
- *                    killed, nothing is attached; the disks are released when they have answered, until then: code attaching.
+ *                    killed, nothing is attached; the disks are released when they have answered. Until then, and until a
+ *                    down has closed them: code disk-busy.
  *   VOLUME_DOWN      refused (in-use) while the device is open; a primary is demoted first. VOLUME_FORCE: even then; pending I/O
  *                    fails. VOLUME_TIMEOUT_MS; code timeout can also mean that the volume is down, but that its disk is
  *                    closed only when it has answered (the sentence says so, VOLUME_GET does not find it any more).
@@ -75,7 +76,7 @@
  *                          metadata-write in-sync-member
  *   of things at hand:     not-configured already-configured no-such-peer no-such-volume exists open-disk no-metadata
  *                          bad-metadata metadata-incompatible other-node disk-size disk-io in-use timeout interrupted
- *                          memory address limit block-size attaching
+ *                          memory address limit block-size disk-busy
  *   of the request:        missing invalid confirm permission internal
  */
 #ifndef _UAPI_LINUX_BRAID_H
