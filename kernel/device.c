@@ -69,7 +69,8 @@ static void close_work(struct work_struct *work);
 
 static struct braid_volume *volume_new(struct braid_net *bn, u32 minor)
 {
-	struct braid_volume *volume = vzalloc(sizeof(*volume));	/* kmalloc() would make it 64 KiB */
+	/* kmalloc() would make it 64 KiB. The refusal says it when there is no memory. */
+	struct braid_volume *volume = __vmalloc(sizeof(*volume), GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN);
 
 	if (!volume)
 		return NULL;

@@ -23,10 +23,12 @@ static u32 entries_needed(const struct braid_volume *volume)
 	return dirty_entries_needed(volume->core.super.volume_bytes, volume->core.super.granule_bytes);
 }
 
-/* Not kmalloc() for what is large: it takes powers of two. */
+/* Not kmalloc() for what is large: it takes powers of two. The refusal says it when there is no memory. */
 static void *array_alloc(size_t nr, size_t bytes)
 {
-	return nr * bytes <= KMALLOC_MAX_CACHE_SIZE ? kcalloc(nr, bytes, GFP_KERNEL) : vzalloc(array_size(nr, bytes));
+	gfp_t gfp = GFP_KERNEL | __GFP_ZERO | __GFP_NOWARN;
+
+	return nr * bytes <= KMALLOC_MAX_CACHE_SIZE ? kmalloc_array(nr, bytes, gfp) : __vmalloc(array_size(nr, bytes), gfp);
 }
 
 /* ---- pages ---- */
@@ -138,7 +140,7 @@ enum braid_error braid_memory_create(struct braid_volume *volume, const struct o
 	actlog_init(&volume->core.log, volume->memory.slots, volume->memory.hash, super->actlog_parts,
 		    super->volume_bytes);
 	volume_init(&volume->core, super, super->node_id, &volume->body->greet);
-	return slots_add(volume, NULL, GFP_KERNEL) ? BRAID_ERROR_MEMORY : BRAID_OK;
+	return slots_add(volume, NULL, GFP_KERNEL | __GFP_NOWARN) ? BRAID_ERROR_MEMORY : BRAID_OK;
 }
 
 void braid_memory_free(struct braid_volume *volume)

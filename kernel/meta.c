@@ -508,7 +508,7 @@ static int batches_alloc(struct braid_volume *volume)
 
 int braid_meta_init(struct braid_volume *volume)
 {
-	struct braid_meta *meta = kvzalloc(sizeof(*meta), GFP_KERNEL);
+	struct braid_meta *meta = kvzalloc(sizeof(*meta), GFP_KERNEL | __GFP_NOWARN);
 
 	if (!meta)
 		return -ENOMEM;

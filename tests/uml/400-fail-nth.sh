@@ -69,24 +69,21 @@ inject()
 # arm NTH: the NTH allocation of each thread that may run a work fails, once; 0: none does. Sets ARMED.
 arm()
 {
-	local comm
-	ARMED=()
-	for comm in /proc/[0-9]*/comm; do
-		case $(cat $comm 2>/dev/null) in
-		kworker/u*)
-			ARMED+=(${comm%comm}fail-nth)
-			echo $1 >${ARMED[-1]}
-			;;
-		esac
+	local file
+	mapfile -t ARMED < <(grep -ls '^kworker/u' /proc/[0-9]*/comm)
+	ARMED=("${ARMED[@]/%comm/fail-nth}")
+	for file in "${ARMED[@]}"; do
+		echo $1 >$file 2>/dev/null || true
 	done
 }
 
 # hit: an armed thread has had its failure.
 hit()
 {
-	local file
+	local file left
 	for file in "${ARMED[@]}"; do
-		[ "$(cat $file 2>/dev/null)" != 0 ] || return 0
+		read -r left 2>/dev/null <$file || continue
+		[ $left != 0 ] || return 0
 	done
 	return 1
 }
