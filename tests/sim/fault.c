@@ -202,11 +202,28 @@ static bool is_equal_to_all(const struct world *world, u8 node)
 	return true;
 }
 
+/* Somewhere else, and not answered yet. */
+static bool is_promotion_under_way(const struct world *world)
+{
+	u8 i;
+
+	for (i = 0; i < world->nr_nodes; i++)
+		if (world->node[i].command_pending && world->node[i].demote == DEMOTE_NONE)
+			return true;
+	return false;
+}
+
 static void careful_promote(struct world *world, u8 node)
 {
 	u32 down = really_down(world);
 
 	if (world_primary(world) != NODE_NONE)
+		return;
+	/*
+	 * Two may each be the only member of what they know, when each was promoted while the other was down and wrote nothing: then he
+	 * promotes one of them, and not two that do not see each other (seeds 1795958198121 and 1795958232947, 3 nodes).
+	 */
+	if (world->peer_down_used && is_promotion_under_way(world))
 		return;
 	if (!check_knows_newest(world, node) || !check_holds_everything(world, node)) {
 		/*

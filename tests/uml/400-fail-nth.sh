@@ -70,7 +70,7 @@ inject()
 arm()
 {
 	local file
-	mapfile -t ARMED < <(grep -ls '^kworker/u' /proc/[0-9]*/comm)
+	ARMED=($(grep -ls '^kworker/u' /proc/[0-9]*/comm))
 	ARMED=("${ARMED[@]/%comm/fail-nth}")
 	for file in "${ARMED[@]}"; do
 		echo $1 >$file 2>/dev/null || true
