@@ -150,7 +150,7 @@ token=$(in_node 1 braid node invite n2 198.51.100.2)
 in_node 2 braid node join $token
 sweep 1 'in_node 1 braid connect n2' braid disconnect n2
 sweep 1 'true' braid connect n2
-last_id() { in_node $1 braid meta dump --json /dev/nullb$1 | jq -r '[.. | objects | .volume_id // empty][0]'; }
+last_id() { in_node 1 braid meta dump --json /dev/nullb$1 | jq -r '[.. | objects | .volume_id // empty][0]'; }
 in_node 1 braid create web /dev/nullb1 --force-overwrite /dev/nullb1
 sweep 1 'in_node 1 braid down web' braid up web
 sweep_work 1 attach_work 'in_node 1 braid down web' braid up web
