@@ -80,7 +80,7 @@ static void unclaim(struct braid_volume *volume)
 	spin_unlock(&volume->bn->claims_lock);
 }
 
-/* It does not wait for the attach any more, or there is none to wait for. False: too late. */
+/* From ATTACHING to @phase, GIVEN_UP or UP; false: the other of the two came first. */
 static bool leave_attaching(struct braid_volume *volume, enum braid_phase phase)
 {
 	bool left;
