@@ -215,8 +215,10 @@ void braid_lane_send_now(struct braid_lane *lane);
  * braid_lane_send_now() as above. Any context but hard interrupt.
  */
 bool braid_lane_send_held(struct braid_lane *lane, enum lane_haste haste);
-/* Acknowledgements arrived on the lane, and those whose changes ended by them were told. What has gathered goes out. */
+/* Acknowledgements arrived on the lane; those whose changes end by them are told next. */
 void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks);
+/* They were told: what has gathered goes out. */
+void braid_lane_release(struct braid_lane *lane);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);

@@ -163,9 +163,12 @@ static int frame_received(struct braid_lane *lane)
 		return auth_frame_received(lane);
 	atomic64_inc(&session->received_frames);
 	atomic64_add(WIRE_HEADER_BYTES + lane->header.length_bytes, &session->received_bytes);
-	error = braid_session_frame(session, lane);
+	/* Before: whoever is woken by an answer and has nothing else under way sends at once. */
 	if (lane->header.type == WIRE_ACKS)
 		braid_lane_answered(lane, &lane->body.acks);
+	error = braid_session_frame(session, lane);
+	if (lane->header.type == WIRE_ACKS)
+		braid_lane_release(lane);
 	if (error == -ETIMEDOUT) {	/* our fault, not the peer's */
 		braid_lane_fail(lane, BRAID_SESSION_BYE_FIRST + WIRE_BYE_STUCK, WIRE_BYE_STUCK);
 		return -EAGAIN;

@@ -11,8 +11,8 @@
  * Who writes while the lane has an answer to wait for does not call the socket for each frame (LANE_SOON; io_plug.c says who): what it
  * gathers goes out with the first of: an answer; the processor has nothing better to do, when a thread of low priority gets its
  * turn, which is at once if another processor is idle, or when the writer sleeps; enough for a burst; a frame that does not wait, as a
- * flush. A lone write has no answer to wait for. There is no timer. An answer that never comes (the peer's stream ended) or
- * others who keep the processor busy leave the thread, which gets its share.
+ * flush. A lone write has no answer to wait for: an answer counts before those are told whose writes it ends. There is no timer. An
+ * answer that never comes (the peer's stream ended) or others who keep the processor busy leave the thread, which gets its share.
  *
  *   sender     false -> true: the send work, the gatherer, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
  *              the work. braid_lane_close() sets stopped and waits for false.
@@ -452,6 +452,10 @@ void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks)
 	for (i = 0; unanswered_id && i < acks->nr; i++)
 		if (acks->ack[i].request_id == unanswered_id)
 			cmpxchg64(&lane->unanswered_id, unanswered_id, 0);
+}
+
+void braid_lane_release(struct braid_lane *lane)
+{
 	if (READ_ONCE(lane->gathering))
 		braid_lane_kick_send(lane);
 }
