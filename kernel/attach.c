@@ -60,7 +60,7 @@ static bool claim(struct braid_volume *volume)
 
 	spin_lock(&bn->claims_lock);
 	list_for_each_entry(other, &bn->claims, claim) {
-		if (other->phase == BRAID_PHASE_UP)
+		if (other->phase == BRAID_PHASE_UP && !READ_ONCE(other->removing))
 			continue;
 		if (other->data_device == volume->data_device || other->meta_device == volume->data_device ||
 		    (volume->meta_device &&
@@ -91,13 +91,6 @@ static bool leave_attaching(struct braid_volume *volume, enum braid_phase phase)
 		volume->phase = phase;
 	spin_unlock(&volume->bn->claims_lock);
 	return left;
-}
-
-void braid_volume_set_closing(struct braid_volume *volume)
-{
-	spin_lock(&volume->bn->claims_lock);
-	volume->phase = BRAID_PHASE_CLOSING;
-	spin_unlock(&volume->bn->claims_lock);
 }
 
 bool braid_volume_attaching(struct braid_net *bn, u64 id, const char *name)
@@ -223,7 +216,7 @@ static enum braid_error check_taken(struct braid_net *bn, u64 id, const char *na
 
 	spin_lock(&bn->claims_lock);
 	list_for_each_entry(other, &bn->claims, claim)
-		if (other->phase <= BRAID_PHASE_GIVEN_UP && (other->id == id || !strcmp(other->name, name)))
+		if (other->phase != BRAID_PHASE_UP && (other->id == id || !strcmp(other->name, name)))
 			coming = true;
 	spin_unlock(&bn->claims_lock);
 	if (coming)
@@ -403,11 +396,15 @@ static enum braid_error wait_ended(struct attach *attach, const char *path, u32 
 	return attach->error;
 }
 
-/* Not under a lock: the filesystem of the path may not answer either. */
-static bool find_device(const char *path, dev_t *device)
+/* @path NULL: 0. Not under a lock: the filesystem of the path may not answer either. */
+static enum braid_error find_device(const char *path, dev_t *device)
 {
+	int error = 0;
+
 	*device = 0;
-	return !path || !lookup_bdev(path, device);
+	if (path)
+		error = lookup_bdev(path, device);
+	return error == -ENOMEM ? BRAID_ERROR_MEMORY : error ? BRAID_ERROR_OPEN_DISK : BRAID_OK;
 }
 
 enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_attach *disks, u32 timeout_ms,
@@ -417,8 +414,11 @@ enum braid_error braid_volume_attach(struct braid_net *bn, const struct braid_at
 	enum braid_error error;
 	dev_t data, meta;
 
-	if (!find_device(disks->data_path, &data) || !find_device(disks->meta_path, &meta))
-		return BRAID_ERROR_OPEN_DISK;
+	error = find_device(disks->data_path, &data);
+	if (!error)
+		error = find_device(disks->meta_path, &meta);
+	if (error)
+		return error;
 	if (mutex_lock_killable(&bn->lock))
 		return BRAID_ERROR_INTERRUPTED;
 	error = begin(bn, data, meta, &attach);

@@ -351,7 +351,6 @@ static bool forced_down(struct braid_volume *volume)
 /* It is nobody's any more: out of sight, and closed as soon as its disk allows it. */
 static void remove_volume(struct braid_volume *volume)
 {
-	braid_volume_set_closing(volume);
 	volume->clean = READ_ONCE(volume->core.role) != VOLUME_PRIMARY;
 	braid_debugfs_remove(volume);
 	braid_dispatch_remove(volume);

@@ -70,8 +70,7 @@ struct braid_passes {
 enum braid_phase {
 	BRAID_PHASE_ATTACHING,		/* a command waits for the attach */
 	BRAID_PHASE_GIVEN_UP,		/* it does not any more: this one will not come up */
-	BRAID_PHASE_UP,			/* no disk is waited for any more; it can be found, or will be */
-	BRAID_PHASE_CLOSING,
+	BRAID_PHASE_UP,			/* no disk is waited for any more; it can be found, or will be, until it is removed */
 };
 
 struct braid_volume {

@@ -24,7 +24,5 @@ void braid_attach_exit(void);		/* waits for attaches that nobody waits for any m
 void braid_volume_parts_free(struct braid_volume *volume);
 /* Of an attach that failed, or the end of a down: the disks are anybody's afterwards. In a work. */
 void braid_volume_disks_close(struct braid_volume *volume);
-/* It goes down: others that want its disks are told so. */
-void braid_volume_set_closing(struct braid_volume *volume);
 
 #endif

@@ -113,6 +113,7 @@ enum state_result state_load(struct state *state, const char **why)
 	if (result == STATE_OK && !state_parse(text, state, why)) {
 		*why = textf("%s: %s", path, *why);
 		result = STATE_DAMAGED;
+		current.st_ino = 0;
 	}
 	if (text)
 		explicit_bzero(text, strlen(text));

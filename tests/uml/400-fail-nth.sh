@@ -108,7 +108,7 @@ sweep_work()
 	local -A codes=()
 	shift 3
 	within $function
-	for ((nth = 1; nth < 500; nth++)); do
+	for ((nth = 1; nth < 1000; nth++)); do
 		status=0
 		arm $nth
 		in_node $n timeout 120 "$@" >/tmp/said 2>&1 || status=$?
@@ -125,6 +125,7 @@ sweep_work()
 		SITES=$((SITES + 1))
 	done
 	within
+	[ $injected = no ] || fail "$*: no end of sites of $function"
 	[ $status = 0 ] || fail "$*: without a fault: status $status: $(</tmp/said)"
 	step "$*: $((nth - 1)) sites of $function, errors: ${!codes[*]}"
 	[ -n "${codes[memory]-}" ] || fail "$*: no allocation that failed was reported"
