@@ -189,6 +189,7 @@ static struct braid_buffer *struct_alloc(u32 length_bytes, u32 nr_vecs, enum bra
 	buffer->sum_kind = WIRE_CHECKSUM_NONE;
 	buffer->nr_vecs = 0;
 	buffer->pooled = pooled;
+	buffer->scarce = pooled;
 	buffer->use = use;
 	buffer->lender = NULL;
 	return buffer;
@@ -226,6 +227,7 @@ struct braid_buffer *braid_buffer_alloc(u32 length_bytes, enum braid_payload_use
 		buffer_release(buffer);
 		return NULL;
 	}
+	buffer->scarce = true;
 	mutex_lock(&pools[use].mutex);
 	while (buffer->nr_vecs < nr_pages)
 		add_page(buffer, mempool_alloc(pools[use].pages, gfp));

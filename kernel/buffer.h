@@ -25,6 +25,7 @@ struct braid_buffer {
 	u8 sum_kind;		/* enum wire_checksum; 0: not computed yet */
 	u32 nr_vecs;
 	bool pooled;		/* this struct came from the pool */
+	bool scarce;		/* this or pages did: memory was short */
 	u8 use;			/* enum braid_payload_use */
 	struct bio *lender;	/* whose pages these are; NULL: our own */
 	struct bio_vec vec[];	/* nr_vecs, none crosses a page; our own: full pages but the last */

@@ -243,11 +243,11 @@ void braid_dispatch_drain(struct braid_volume *volume);
 void braid_volumes_exit_net(struct braid_net *bn);
 /*
  * A new id for a frame that asks for an answer; used by io.c and sync.c for EVERY such frame, because ACKS carry request
- * ids only: bit 63 says that the resync asks, bits 48..62 name the asking volume on this node (braid_volumes_receive()
- * finds it by them), the rest is a sequence number of the whole module, so that no late answer ever fits. Any context.
+ * ids only: bits 48..62 name the asking volume on this node (braid_volumes_receive() finds it by them), bits 0..46 are a sequence number
+ * of the whole module, so that no late answer ever fits. @flags: BRAID_REQUEST_RESYNC, the resync asks; SESSION_ID_GATHERS. Any context.
  */
 #define BRAID_REQUEST_RESYNC (1ull << 63)
-u64 braid_request_id(const struct braid_volume *volume, bool resync);
+u64 braid_request_id(const struct braid_volume *volume, u64 flags);
 
 /* A volume that a peer greeted for and that has no replica here: what `braid replicate NAME` needs to create one. */
 struct braid_known_volume {

@@ -57,17 +57,17 @@ static atomic64_t request_sequence = ATOMIC64_INIT(0);
 
 enum { REQUEST_MINOR_SHIFT = 48, REQUEST_MINOR_MASK = 0x7fff };
 
-#define REQUEST_SEQUENCE_MASK ((1ull << REQUEST_MINOR_SHIFT) - 1)
+#define REQUEST_SEQUENCE_MASK (SESSION_ID_GATHERS - 1)
 
-u64 braid_request_id(const struct braid_volume *volume, bool resync)
+u64 braid_request_id(const struct braid_volume *volume, u64 flags)
 {
 	u64 sequence;
 
-	/* It wraps after eight years at a million a second. 0 stands for no request in a frame. */
+	/* A session lives for two years at a million a second (id_is_older()), then a new one follows. 0: no request in a frame. */
 	do
 		sequence = (u64)atomic64_inc_return(&request_sequence) & REQUEST_SEQUENCE_MASK;
 	while (!sequence);
-	return (resync ? BRAID_REQUEST_RESYNC : 0) | (u64)volume->minor << REQUEST_MINOR_SHIFT | sequence;
+	return flags | (u64)volume->minor << REQUEST_MINOR_SHIFT | sequence;
 }
 
 u64 braid_volumes_session_number(void)

@@ -165,7 +165,7 @@ static struct hlist_head *hash_head(struct braid_io *io, u64 id)
 
 void braid_request_insert(struct braid_request *request)
 {
-	request->id = braid_request_id(request->volume, false);
+	request->id = braid_request_id(request->volume, request->gathers ? SESSION_ID_GATHERS : 0);
 	hlist_add_head(&request->by_id, hash_head(request->volume->io, request->id));
 	braid_io_late_watch(request);
 }
@@ -668,6 +668,7 @@ void braid_io_submit(struct braid_volume *volume, struct bio *bio)
 	if (request->kind == REQUEST_WRITE) {
 		if (!request->preflush)
 			request->felt_ns = braid_sync_io_begin(volume);
+		request->gathers = braid_write_gathers(bio);
 		request->buffer = payload_of(volume, bio);
 	}
 	braid_request_start(request);

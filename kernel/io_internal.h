@@ -83,6 +83,7 @@ struct braid_request {
 	bool flushing;			/* in flight as a flush */
 	bool doomed;			/* no complete replica is left: ends with an error */
 	bool fua;
+	bool gathers;			/* on lanes [N5]: io_plug.c says which ones */
 	bool cached;			/* the local disk had a volatile cache when it took the change */
 	bool log_waiting;		/* on io->log_waiters */
 	bool log_waited;		/* was there; then: */
@@ -212,6 +213,8 @@ bool braid_read_pass(struct braid_volume *volume, struct bio *bio);
 bool braid_passes_idle(const struct braid_volume *volume);
 
 /* io_plug.c */
+/* Is the write of @bio one that gathers on lanes? */
+bool braid_write_gathers(const struct bio *bio);
 /* How to queue frames for peers: held, if the current task has a plug; then braid_plug() follows, when they are queued. */
 enum lane_haste braid_plug_haste(const struct braid_request *request);
 /*

@@ -38,11 +38,16 @@ static void unplug(struct blk_plug_cb *cb, bool from_schedule)
 
 /*
  * Direct I/O of one by one: its submitter may have many under way, and may be about to make the next. Who writes back pages or a
- * journal waits for just that, and what he has together he has said by a plug.
+ * journal waits for just that, and what he has together he has said by a plug. Who wants a write on stable storage waits for it.
  */
+bool braid_write_gathers(const struct bio *bio)
+{
+	return (bio->bi_opf & (REQ_SYNC | REQ_IDLE | REQ_META | REQ_FUA | REQ_PREFLUSH)) == (REQ_SYNC | REQ_IDLE);
+}
+
 static enum lane_haste haste_of(const struct braid_request *request)
 {
-	return (request->hints & (REQ_SYNC | REQ_IDLE | REQ_META)) == (REQ_SYNC | REQ_IDLE) ? LANE_SOON : LANE_AT_ONCE;
+	return request->gathers ? LANE_SOON : LANE_AT_ONCE;
 }
 
 enum lane_haste braid_plug_haste(const struct braid_request *request)

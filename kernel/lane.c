@@ -4,8 +4,8 @@
  *
  * Two works per lane, neither of which ever waits for the socket: the receive work runs from the socket's data-ready and
  * state-change callbacks with a budget, the send work from new frames and from the write-space callback. Payload is
- * received straight into pages of a braid_buffer and sent from them. Both run with memalloc_noio: they are needed to make
- * memory free [L4].
+ * received straight into pages of a braid_buffer, and sent from them, unless it is little. Both run with memalloc_noio: they
+ * are needed to make memory free [L4].
  *
  * A lane that fails only reports it; whoever owns the lane closes it from another context.
  */

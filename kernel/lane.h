@@ -4,7 +4,8 @@
  *
  * node.c     listener, accepted connections that are not authenticated yet, configured peers;
  * session.c  one state machine per peer (its head comment says who owns what);
- * lane.c     life of one TCP connection; lane_send.c frames to bytes; lane_receive.c back, and authentication;
+ * lane.c     life of one TCP connection; lane_send.c frames to bytes; lane_gather.c which ones wait for others; lane_receive.c
+ *            bytes to frames, and authentication;
  * frame.c    memory of frames, encoding.
  */
 #ifndef BRAID_LANE_H
@@ -29,7 +30,7 @@ enum {
 	LANE_MEMORY_PAUSE_MS = 10,
 	LANE_SEND_CALLS = 64,		/* who queued a frame makes at most so many calls of the socket, then the work goes on */
 	LANE_BURST_BYTES = 60 << 10,	/* so much fills a packet of the largest kind: no reason to collect more */
-	LANE_SEND_VECTORS = 32,		/* frames that are copied in one call */
+	LANE_COPY_BYTES = 4096,		/* payload up to here is copied to the socket */
 	LANE_SEND_PIECES = IO_BYTES_MAX / PAGE_SIZE + 16,	/* pieces of memory in one call */
 	LANE_DATA_PATIENCE = 10,	/* failure timeouts, and at least so long: */
 	LANE_DATA_PATIENCE_MS_MIN = 60000,
@@ -66,7 +67,9 @@ struct braid_lane {
 	bool sender;		/* somebody sends: the send work, or who queued a frame; under lock */
 	bool send_again;	/* the send work came while somebody else was the sender; under lock */
 	bool acks_waiting;	/* the tasklet found the socket in use: the sender runs it again; under lock */
-	bool gathering;		/* what is queued goes out with the next answer, or when the processor is free; under lock */
+	bool gathering;		/* what is queued is left to those of lane_gather.c; under lock */
+	bool was_alone;		/* the write that the thread found there last; under lock */
+	u32 due;		/* writes that ended, in whose place none has come (lane_gather.c); under lock */
 	u64 unanswered_id;	/* of the newest change that was sent, until it is acknowledged; atomic */
 
 	bool authenticated;	/* receive work sets it last (release); then auth does not change any more */
@@ -98,7 +101,7 @@ struct braid_lane {
 	struct kthread_work gather_work;
 	struct list_head sending;	/* numbered and encoded; the first one may be sent in part */
 	u32 sent_bytes;		/* of the first one */
-	struct page *prefix_page;	/* headers and fixed parts of frames with payload; or NULL */
+	struct page *prefix_page;	/* headers and fixed parts of frames that go by reference; or NULL */
 	u32 prefix_page_bytes;	/* used */
 	u32 nr_pieces;
 	size_t pieces_bytes;
@@ -211,14 +214,10 @@ void braid_lane_send(struct braid_lane *lane, struct braid_frame *frame);
 int braid_lane_send_open(struct braid_lane *lane, struct braid_frame *frame, enum lane_haste haste, bool *sender);
 void braid_lane_send_now(struct braid_lane *lane);
 /*
- * Frames that were queued as LANE_HELD go out: LANE_BY_WORK, LANE_SOON or LANE_AT_ONCE. True: the caller sends them, with
+ * Frames that were queued as LANE_HELD, or gathered, go out: LANE_BY_WORK, LANE_SOON or LANE_AT_ONCE. True: the caller sends them, with
  * braid_lane_send_now() as above. Any context but hard interrupt.
  */
 bool braid_lane_send_held(struct braid_lane *lane, enum lane_haste haste);
-/* Acknowledgements arrived on the lane; those whose changes end by them are told next. */
-void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks);
-/* They were told: what has gathered goes out. */
-void braid_lane_release(struct braid_lane *lane);
 /* Queue the receive work, the send work if something waits. Any context but hard interrupt. */
 void braid_lane_kick_receive(struct braid_lane *lane);
 void braid_lane_kick_send(struct braid_lane *lane);
@@ -231,8 +230,6 @@ void braid_lane_fail(struct braid_lane *lane, u8 error, u8 bye);
 void braid_lane_set_patience(struct braid_lane *lane, u32 timeout_ms);
 
 /* ---- lane_send.c, for lane.c and node.c ---- */
-int braid_gatherers_init(void);
-void braid_gatherers_exit(void);
 void braid_lane_send_init(struct braid_lane *lane);
 /* Acknowledgements have to wait for the socket. True: for the sender, who sees to them; false: nobody does. In softirq. */
 bool braid_lane_acks_wait(struct braid_lane *lane);
@@ -240,6 +237,19 @@ bool braid_lane_acks_wait(struct braid_lane *lane);
 void braid_lane_return_lent(struct braid_lane *lane);
 /* What was sent from it keeps it for as long as it has to. Not while there is a sender. */
 void braid_lane_drop_prefix_page(struct braid_lane *lane);
+
+/* ---- lane_gather.c ---- */
+int braid_gatherers_init(void);
+void braid_gatherers_exit(void);
+void braid_lane_gather_init(struct braid_lane *lane);
+/* @frame was queued. Under lane->lock. */
+void braid_lane_came(struct braid_lane *lane, const struct braid_frame *frame);
+/* Is what is queued, all of it LANE_SOON, left to others for now? Under lane->lock. */
+bool braid_lane_gathers(struct braid_lane *lane);
+/* Acknowledgements arrived on the lane; those whose changes end by them are told next. */
+void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks);
+/* They were told: what has gathered goes out. */
+void braid_lane_release(struct braid_lane *lane);
 
 /* ---- lane_receive.c, for lane.c ---- */
 void braid_lane_receive_init(struct braid_lane *lane);

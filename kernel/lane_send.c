@@ -8,18 +8,15 @@
  * work, or whoever completes a burst sends it. Who says that it has more to queue (a submitter's plug: io_plug.c) queues all of it
  * first.
  *
- * Who writes while the lane has an answer to wait for does not call the socket for each frame (LANE_SOON; io_plug.c says who): what it
- * gathers goes out with the first of: an answer; the processor has nothing better to do, when a thread of low priority gets its
- * turn, which is at once if another processor is idle, or when the writer sleeps; enough for a burst; a frame that does not wait, as a
- * flush. A lone write has no answer to wait for: an answer counts before those are told whose writes it ends. There is no timer. An
- * answer that never comes (the peer's stream ended) or others who keep the processor busy leave the thread, which gets its share.
+ * Direct writes of one who has many under way do not call the socket one by one (LANE_SOON): lane_gather.c.
  *
- *   sender     false -> true: the send work, the gatherer, or braid_lane_send_open(); back: send_ends(), which hands what came meanwhile to
- *              the work. braid_lane_close() sets stopped and waits for false.
+ *   sender     false -> true: the send work, braid_lane_send_open() or braid_lane_send_held() (the end of a plug; the gatherer); back:
+ *              send_ends(), which hands what came meanwhile to the work. braid_lane_close() sets stopped and waits for false.
  *
- * Frames with payload go out by reference, many in one call of the socket: payload pages as they are, headers and fixed parts from
- * pages of the lane's own, which nobody writes to again. Frames without payload are copied. Frames end when the socket took them;
- * those with pages of a submitter's bio when TCP has no more use for these.
+ * Many frames go out in one call of the socket. Those with more than LANE_COPY_BYTES of payload by reference: payload pages as they are,
+ * headers and fixed parts from pages of the lane's own, which nobody writes to again. Smaller ones are copied: a packet can refer to 17
+ * pieces of memory, and small writes, two pieces each, would leave it half empty. Frames end when the socket took them; those with
+ * pages of a submitter's bio that TCP refers to, when it has no more use for these.
  */
 #include <linux/sched/mm.h>
 #include <linux/tcp.h>
@@ -30,6 +27,12 @@
 static u32 prefix_bytes(const struct braid_frame *frame)
 {
 	return WIRE_HEADER_BYTES + frame->fixed_bytes;
+}
+
+/* The same for as long as the frame lives. Payload whose pages come from a reserve is not to wait for others. */
+static bool is_copied(const struct braid_frame *frame)
+{
+	return !frame->payload || (frame->payload_bytes <= LANE_COPY_BYTES && !frame->payload->scarce);
 }
 
 /*
@@ -90,41 +93,14 @@ static void take_queued(struct braid_lane *lane)
 			WRITE_ONCE(lane->unanswered_id, frame->header.request_id);
 		frame->header.sequence = lane->send_sequence++;
 		wire_encode_header(&frame->header, frame->encoded_header);
-		if (frame->payload_bytes)
+		if (!is_copied(frame))
 			place_prefix(lane, frame);
 		list_move_tail(&frame->entry, &lane->sending);
 	}
 }
 
-/* Copies headers and fixed parts, up to and including the next frame with payload, in one call. */
-static int send_copied(struct braid_lane *lane)
-{
-	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
-	struct kvec vec[LANE_SEND_VECTORS];
-	u32 skip_bytes = lane->sent_bytes;
-	struct braid_frame *frame;
-	unsigned int nr = 0;
-	size_t bytes = 0;
+/* ---- one call of the socket ---- */
 
-	list_for_each_entry(frame, &lane->sending, entry) {
-		if (nr == LANE_SEND_VECTORS || frame->prefix_page) {
-			message.msg_flags |= MSG_MORE;
-			break;
-		}
-		vec[nr].iov_base = (u8 *)frame + offsetof(struct braid_frame, encoded_header) + skip_bytes;
-		vec[nr].iov_len = prefix_bytes(frame) - skip_bytes;
-		bytes += vec[nr].iov_len;
-		skip_bytes = 0;
-		nr++;
-		if (frame->payload_bytes) {
-			message.msg_flags |= MSG_MORE;
-			break;
-		}
-	}
-	return kernel_sendmsg(lane->socket, &message, vec, nr, bytes);
-}
-
-/* What the next call of the socket sends by reference. */
 static bool add_piece(struct braid_lane *lane, struct page *page, u32 offset_bytes, u32 length_bytes)
 {
 	if (lane->nr_pieces == LANE_SEND_PIECES)
@@ -138,13 +114,60 @@ static bool add_piece(struct braid_lane *lane, struct page *page, u32 offset_byt
 	return true;
 }
 
-/* The frame without its first @done_bytes. False: not all of it found room, or its prefix is to be copied. */
-static bool add_frame(struct braid_lane *lane, const struct braid_frame *frame, u32 done_bytes)
+static bool add_payload(struct braid_lane *lane, const struct braid_frame *frame, u32 done_bytes)
 {
 	const struct braid_buffer *payload = frame->payload;
-	u32 prefix = prefix_bytes(frame);
 	struct bvec_iter iter;
 	struct bio_vec part;
+
+	if (!payload)
+		return true;
+	for_each_bvec(part, payload->vec, iter, braid_buffer_part(payload, frame->payload_offset_bytes + done_bytes,
+								  frame->payload_bytes - done_bytes))
+		if (!add_piece(lane, part.bv_page, part.bv_offset, part.bv_len))
+			return false;
+	return true;
+}
+
+/* The frame without its first @done_bytes, to be copied. False: what is missing goes out by reference, or found no room. */
+static bool add_copied(struct braid_lane *lane, struct braid_frame *frame, u32 done_bytes)
+{
+	u8 *head = (u8 *)frame + offsetof(struct braid_frame, encoded_header);
+	u32 prefix = prefix_bytes(frame);
+
+	if (frame->prefix_page)
+		return false;
+	if (done_bytes < prefix) {
+		if (!add_piece(lane, virt_to_page(head + done_bytes), offset_in_page(head + done_bytes), prefix - done_bytes))
+			return false;
+		done_bytes = prefix;
+	}
+	return is_copied(frame) && add_payload(lane, frame, done_bytes - prefix);
+}
+
+static int send_copied(struct braid_lane *lane)
+{
+	struct msghdr message = { .msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL };
+	u32 done_bytes = lane->sent_bytes;
+	struct braid_frame *frame;
+
+	lane->nr_pieces = 0;
+	lane->pieces_bytes = 0;
+	list_for_each_entry(frame, &lane->sending, entry) {
+		if (!add_copied(lane, frame, done_bytes)) {
+			message.msg_flags |= MSG_MORE;
+			break;
+		}
+		done_bytes = 0;
+	}
+	iov_iter_bvec(&message.msg_iter, ITER_SOURCE, lane->pieces, lane->nr_pieces, lane->pieces_bytes);
+	return sock_sendmsg(lane->socket, &message);
+}
+
+/* The same by reference. False: not all of it found room, or the rest is to be copied. */
+static bool add_frame(struct braid_lane *lane, const struct braid_frame *frame, u32 done_bytes)
+{
+	u32 prefix = prefix_bytes(frame);
 
 	if (done_bytes < prefix) {
 		if (!frame->prefix_page || !add_piece(lane, frame->prefix_page, frame->prefix_offset_bytes + done_bytes,
@@ -152,12 +175,7 @@ static bool add_frame(struct braid_lane *lane, const struct braid_frame *frame, 
 			return false;
 		done_bytes = prefix;
 	}
-	done_bytes -= prefix;
-	for_each_bvec(part, payload->vec, iter, braid_buffer_part(payload, frame->payload_offset_bytes + done_bytes,
-								  frame->payload_bytes - done_bytes))
-		if (!add_piece(lane, part.bv_page, part.bv_offset, part.bv_len))
-			return false;
-	return true;
+	return add_payload(lane, frame, done_bytes - prefix);
 }
 
 static int send_pieces(struct braid_lane *lane)
@@ -232,7 +250,7 @@ static void bytes_were_sent(struct braid_lane *lane, u32 bytes)
 		}
 		bytes -= left_bytes;
 		lane->sent_bytes = 0;
-		if (frame->payload && frame->payload->lender) {
+		if (frame->payload && frame->payload->lender && !is_copied(frame)) {
 			frame->end_sequence = end_sequence - bytes;
 			list_move_tail(&frame->entry, &lent);
 		} else {
@@ -311,7 +329,7 @@ static bool send_some(struct braid_lane *lane, bool may_wait)
 	first = list_first_entry_or_null(&lane->sending, struct braid_frame, entry);
 	if (!first || lane->send_error)
 		return false;
-	if (first->prefix_page || lane->sent_bytes >= prefix_bytes(first))
+	if (first->prefix_page || (!is_copied(first) && lane->sent_bytes >= prefix_bytes(first)))
 		sent = send_pieces(lane);
 	else
 		sent = send_copied(lane);
@@ -389,77 +407,6 @@ void braid_lane_send_now(struct braid_lane *lane)
 	send_ends(lane, more);
 }
 
-/* ---- gathering ---- */
-
-/*
- * One for each number that a data lane can have, whatever the number of peers. They are made when the module is loaded: a thread
- * cannot be made when memory is short and a session has to open [L4].
- */
-static struct kthread_worker *gatherers[WIRE_LANES_MAX];
-
-enum { GATHERER_NICE = 10 };	/* does not take the processor from the writer, and has it when the writer sleeps */
-
-int braid_gatherers_init(void)
-{
-	unsigned int i;
-
-	for (i = 1; i < WIRE_LANES_MAX; i++) {
-		struct kthread_worker *gatherer = kthread_create_worker(0, "braid_gather%u", i);
-
-		if (IS_ERR(gatherer))
-			return PTR_ERR(gatherer);
-		set_user_nice(gatherer->task, GATHERER_NICE);
-		gatherers[i] = gatherer;
-	}
-	return 0;
-}
-
-void braid_gatherers_exit(void)
-{
-	unsigned int i;
-
-	for (i = 1; i < WIRE_LANES_MAX; i++) {
-		if (gatherers[i])
-			kthread_destroy_worker(gatherers[i]);
-		gatherers[i] = NULL;
-	}
-}
-
-static void gather_work(struct kthread_work *work)
-{
-	struct braid_lane *lane = container_of(work, struct braid_lane, gather_work);
-
-	if (!list_empty_careful(&lane->queue) && send_begins(lane))
-		braid_lane_send_now(lane);
-}
-
-/* Is there a reason to leave what is queued to others? Under the lock. */
-static bool gather(struct braid_lane *lane)
-{
-	if (!READ_ONCE(lane->unanswered_id) || lane->queued_bytes >= LANE_BURST_BYTES)
-		return false;
-	if (!lane->gathering)
-		kthread_queue_work(gatherers[lane->number], &lane->gather_work);
-	lane->gathering = true;
-	return true;
-}
-
-void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks)
-{
-	u64 unanswered_id = READ_ONCE(lane->unanswered_id);
-	u32 i;
-
-	for (i = 0; unanswered_id && i < acks->nr; i++)
-		if (acks->ack[i].request_id == unanswered_id)
-			cmpxchg64(&lane->unanswered_id, unanswered_id, 0);
-}
-
-void braid_lane_release(struct braid_lane *lane)
-{
-	if (READ_ONCE(lane->gathering))
-		braid_lane_kick_send(lane);
-}
-
 /* Both ends agreed on the checksum of payloads when the lane opened; it is computed once for all who get the same. */
 static void sum_payload(const struct braid_lane *lane, struct braid_frame *frame)
 {
@@ -480,8 +427,9 @@ static int lane_enqueue(struct braid_lane *lane, struct braid_frame *frame, bool
 	accepted = !lane->stopped && (lane->open || !only_open);
 	if (accepted) {
 		list_add_tail(&frame->entry, &lane->queue);
+		braid_lane_came(lane, frame);
 		lane->queued_bytes += prefix_bytes(frame) + frame->payload_bytes;
-		begins = !lane->sender && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !gather(lane)) ||
+		begins = !lane->sender && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !braid_lane_gathers(lane)) ||
 					   (haste != LANE_BY_WORK && lane->queued_bytes >= LANE_BURST_BYTES));
 		if (begins)
 			lane->sender = true;
@@ -503,7 +451,7 @@ bool braid_lane_send_held(struct braid_lane *lane, enum lane_haste haste)
 	begins = !list_empty(&lane->queue) && !lane->sender && !lane->stopped;
 	if (begins && haste == LANE_BY_WORK)
 		queue_work(braid_send_queue, &lane->send_work);
-	begins = begins && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !gather(lane)));
+	begins = begins && (haste == LANE_AT_ONCE || (haste == LANE_SOON && !braid_lane_gathers(lane)));
 	if (begins)
 		lane->sender = true;
 	spin_unlock_bh(&lane->lock);
@@ -539,5 +487,5 @@ void braid_lane_send_init(struct braid_lane *lane)
 	INIT_LIST_HEAD(&lane->sending);
 	INIT_LIST_HEAD(&lane->lent);
 	INIT_WORK(&lane->send_work, send_work);
-	kthread_init_work(&lane->gather_work, gather_work);
+	braid_lane_gather_init(lane);
 }

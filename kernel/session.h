@@ -62,12 +62,15 @@ static inline bool braid_type_is_of_volume(u8 type)
 	       (type >= WIRE_WRITE && type <= WIRE_RESYNC_DATA && type != WIRE_ACKS);
 }
 
+/* In the request id of a write whose sender calls it LANE_SOON, and so in its answer: a lane sees what its answers end. */
+#define SESSION_ID_GATHERS (1ull << 47)
+
 /* Who sends a frame that is queued, and when (lane_send.c, head comment). */
 enum lane_haste {
 	LANE_BY_WORK,
 	LANE_HELD,	/* nobody, until braid_session_send_held(); or who completes a burst */
 	LANE_IN_BURSTS,	/* the work, or who completes a burst */
-	LANE_SOON,	/* as at once if the lane has no answer to wait for; else with the next answer, or by who has time before that */
+	LANE_SOON,	/* as at once if there is nothing to wait for; else with what is waited for, or by who has time before that */
 	LANE_AT_ONCE,	/* who queues it, if it can be the sender */
 };
 

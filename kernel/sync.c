@@ -148,7 +148,7 @@ static void proof_begin(struct sync_run *run)
 	run->proof_active = true;
 	run->proof_here = false;
 	run->proof_there = false;
-	run->proof_id = braid_request_id(run->volume, true);
+	run->proof_id = braid_request_id(run->volume, BRAID_REQUEST_RESYNC);
 	run->proved_at = jiffies;
 	braid_sync_queue(run, &run->proof_work);
 }

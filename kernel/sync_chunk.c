@@ -50,7 +50,7 @@ static bool chunk_expect(struct sync_chunk *chunk, enum chunk_state state, u32 n
 		chunk->state = state;
 		chunk->nr_waiting = nr;
 		for (i = 0; i < nr; i++) {
-			chunk->wait[i].id = braid_request_id(run->volume, true);
+			chunk->wait[i].id = braid_request_id(run->volume, BRAID_REQUEST_RESYNC);
 			hlist_add_head(&chunk->wait[i].by_id, waiting_head(run, chunk->wait[i].id));
 		}
 		if (state == CHUNK_DATA)
