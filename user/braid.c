@@ -94,17 +94,44 @@ static const struct verb *find_verb(int argc, char **argv, int *used)
 	return NULL;
 }
 
-/* First words of two-word verbs: what could follow. */
+/* @first is the first word of verbs of two: the second one of @verb, if it is one of them; or NULL. */
+static const char *second_word(const struct verb *verb, const char *first)
+{
+	size_t length = strlen(first);
+
+	return !strncmp(verb->name, first, length) && verb->name[length] == ' ' ? verb->name + length + 1 : NULL;
+}
+
 static const char *second_words(const char *first)
 {
 	const char *words = NULL;
-	size_t length = strlen(first);
 	size_t i;
 
 	for (i = 0; i < CORE_ARRAY_SIZE(verbs); i++)
-		if (!strncmp(verbs[i].name, first, length) && verbs[i].name[length] == ' ')
-			words = text_join(words, verbs[i].name + length + 1);
+		if (second_word(&verbs[i], first))
+			words = text_join(words, second_word(&verbs[i], first));
 	return words;
+}
+
+static int help_group(const char *first)
+{
+	size_t i;
+
+	printf("usage: braid %s VERB ...\n\n", first);
+	for (i = 0; i < CORE_ARRAY_SIZE(verbs); i++)
+		if (second_word(&verbs[i], first))
+			printf("  braid %s%s%s\n      %s\n", verbs[i].name, *verbs[i].synopsis ? " " : "", verbs[i].synopsis,
+			       verbs[i].summary);
+	return STATUS_OK;
+}
+
+static int fail_verb(char **argv)
+{
+	const char *words = second_words(argv[0]);
+
+	if (words)
+		return fail_usage(textf("braid %s", argv[0]), textf("'%s' is followed by one of: %s", argv[0], words));
+	return fail_usage("braid", textf("'%s' is no verb", argv[0]));
 }
 
 static int cmd_help(const struct verb *verb, int argc, char **argv)
@@ -119,9 +146,9 @@ static int cmd_help(const struct verb *verb, int argc, char **argv)
 		return STATUS_OK;
 	}
 	found = find_verb(argc, argv, &used);
-	if (!found)
-		return fail_usage("braid", textf("'%s' is no verb", argv[0]));
-	return found->run(found, 1, help);
+	if (found)
+		return found->run(found, 1, help);
+	return argc == 1 && second_words(argv[0]) ? help_group(argv[0]) : fail_verb(argv);
 }
 
 static int cmd_version(const struct verb *verb, int argc, char **argv)
@@ -174,10 +201,10 @@ int main(int argc, char **argv)
 	if (!strcmp(argv[0], "--version"))
 		argv[0] = "version";
 	verb = find_verb(argc, argv, &used);
-	if (!verb && second_words(argv[0]))
-		return fail_usage("braid", textf("'%s' is followed by one of: %s", argv[0], second_words(argv[0])));
+	if (!verb && argc == 2 && second_words(argv[0]) && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")))
+		return help_group(argv[0]);
 	if (!verb)
-		return fail_usage("braid", textf("'%s' is no verb", argv[0]));
+		return fail_verb(argv);
 	status = verb->run(verb, argc - used, argv + used);
 	if (fflush(stdout) && status == STATUS_OK)
 		return fail_system("cannot write the result", "standard output", 5);

@@ -8,9 +8,13 @@
 
 static const char *name_of(const struct state *state, u8 node)
 {
+	static char numbers[UINT8_MAX + 1][sizeof("#255")];	/* no new memory: `events` runs for long */
 	const char *name = node == NODE_NONE ? NULL : state_node_name(node, state);
 
-	return name ? name : textf("#%u", node);
+	if (name)
+		return name;
+	snprintf(numbers[node], sizeof(numbers[node]), "#%u", node);
+	return numbers[node];
 }
 
 static void json_node(struct json *json, const char *key, const struct state *state, u8 node)
@@ -305,10 +309,13 @@ static void json_counters(struct json *json, const struct volume_status *volume)
 
 static void json_volume(struct json *json, const struct state *state, const struct volume_status *volume)
 {
+	char device[sizeof("/dev/") + sizeof(volume->device)];
+
+	snprintf(device, sizeof(device), "/dev/%s", volume->device);
 	json_string(json, "name", volume->name);
 	json_id(json, "id", volume->id);
 	json_bool(json, "up", true);
-	json_string(json, "device", textf("/dev/%s", volume->device));
+	json_string(json, "device", device);
 	json_number(json, "bytes", volume->bytes);
 	json_string(json, "role", volume->is_primary ? "primary" : "secondary");
 	json_string(json, "content", print_content(volume));

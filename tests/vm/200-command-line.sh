@@ -184,9 +184,12 @@ END
 expect "primary in-sync" "$(vol alpha web '"\(.role) \(.peers[0].state)"')" "after refusals"
 on alpha 'exec 3<>/dev/braid/web; ! braid demote web 2>/tmp/said && grep -q "(in-use)" /tmp/said && ! braid down web 2>/tmp/said && grep -q "(in-use)" /tmp/said'
 
-step "every verb has help"
+step "every verb has help, and every first word of two"
 on alpha 'braid help | sed -n "s/^  \([a-z]* \?[a-z]*\)  .*/\1/p" >/tmp/verbs; [ $(wc -l </tmp/verbs) -ge 25 ]
 	while read -r verb; do braid $verb --help | grep -q "^usage: braid" || { echo "no help: $verb"; exit 1; }; done </tmp/verbs
+	for group in node meta options; do
+		braid help $group | grep -q "^  braid $group [a-z]" && [ "$(braid $group --help)" = "$(braid help $group)" ] || exit 1
+	done
 	for file in status "node show"; do braid $file --json | jq -e . >/dev/null; done'
 
 step "commands while the peer is dead"
