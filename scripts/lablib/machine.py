@@ -163,7 +163,8 @@ def guest_argv(config, name, folder, modules, agent_fd, qmp_fd):
         "-device", "virtio-rng-pci",
         "-netdev", "tap,id=net0,ifname=t-%s,script=no,downscript=no,vnet_hdr=on" % name,
         "-device", "virtio-net-pci,id=nic0,netdev=net0,mac=52:54:00:b7:00:%02x,"
-        "host_mtu=9000,romfile=" % number] + disk_arguments(folder, config)
+        # Of 256 buffers a few large packets take all, and then this version of the emulator may wait for ever for a guest that has told it.
+        "rx_queue_size=1024,host_mtu=9000,romfile=" % number] + disk_arguments(folder, config)
 
 
 def network_script(guests):
