@@ -4,21 +4,27 @@ import re
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 
+from benchlib import rows
 from benchlib.instructions import Counter
 from benchlib.nodes import BenchError
+from benchlib.systems import wait_until
 
 LIMIT_S = 120
 BUSY_S = 10
+SETTLED_S = 3
+WATCHING = "/tmp/braid-bench-watching"
 SCATTERED_BLOCKS = 4096
 
 # Watches the state on the primary: prints when the resync was first seen and when it was done, in seconds of the clock.
 WATCH = r"""
 set +e
-exec {pause}<> <(:)
+rm -f %(ready)s %(ready)s.pause
+mkfifo %(ready)s.pause && exec {pause}<>%(ready)s.pause || exit 1	# never readable: a pause without a process
 probe() {
 %(probe)s
 }
 begun=
+: >%(ready)s
 limit=$((SECONDS + %(limit)d))
 while [ $SECONDS -lt $limit ]; do
 	probe 2>/dev/null
@@ -52,7 +58,12 @@ def scatter_command(device, seed):
 
 def watch(system, longest_s):
     """The watcher's command for a system; it watches a running resync for at most longest_s."""
-    return WATCH % {"probe": system.probe, "limit": LIMIT_S, "longest": longest_s}
+    return WATCH % {"probe": system.probe, "limit": LIMIT_S, "longest": longest_s, "ready": WATCHING}
+
+
+def await_watcher(first):
+    """Until it looks, which may take a machine that is busy a while."""
+    wait_until(first, LIMIT_S, "the watcher of the resync", "[ -e %s ]" % WATCHING)
 
 
 def window(text):
@@ -74,8 +85,10 @@ def timed_resync(meter, dirty):
     first.must(dirty, LIMIT_S)
     before = meter.read(first)
     counter = Counter(meter.site) if meter.counts_to else None
+    first.must("rm -f " + WATCHING)
     with ThreadPoolExecutor() as pool:
         watcher = pool.submit(first.must, watch(system, LIMIT_S), 2 * LIMIT_S + 20)
+        await_watcher(first)
         if counter:
             counter.start()
         system.peer_back()
@@ -115,7 +128,6 @@ cd /tmp && rm -f braid-bench-busy*
 %(fio)s --write_lat_log=braid-bench-busy --log_unix_epoch=1 >/tmp/braid-bench-busy.txt 2>&1 &
 fio=$!
 sleep %(settle)s
-echo ready >/tmp/braid-bench-busy.ready
 %(watch)s
 kill -INT $fio
 wait $fio
@@ -126,18 +138,29 @@ tail -n 3 /tmp/braid-bench-busy.txt
 """
 
 
+def settled(meter):
+    """Latencies of the same writes once the resync is over, by which those beside it are measured."""
+    system, first = meter.system, meter.site.primary
+    wait_until(first, LIMIT_S, "in sync again", "probe() {\n%s\n}\nprobe; [ $S = synced ]" % system.probe)
+    text = first.must("fio --name=settled --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 "
+                      "--time_based --runtime=%d --lat_percentiles=1 --output-format=json 2>&1" % (
+                          shlex.quote(system.device), SETTLED_S), 60)
+    found = rows.fio_result(text)
+    return {"quiet_p50_us": found["p50_us"], "quiet_p99_us": found["p99_us"]}
+
+
 def busy(meter, number):
     """Random writes of 4 KiB, one at a time, while all of the device is resynced; only those of that time count, and
     of a resync that takes longer than BUSY_S, because it gives way to them, only those of its begin."""
     system, first = meter.system, meter.site.primary
     system.peer_gone()
-    first.must(fill_command(system.device, 3000 + number) + " && rm -f /tmp/braid-bench-busy*", LIMIT_S)
+    first.must(fill_command(system.device, 3000 + number) + " && rm -f /tmp/braid-bench-busy* " + WATCHING, LIMIT_S)
     fio = ("fio --name=busy --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 --time_based "
            "--runtime=%d" % (shlex.quote(system.device), LIMIT_S + 20))
     script = BUSY % {"fio": fio, "settle": 2, "watch": watch(system, BUSY_S)}
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(first.must, script, LIMIT_S + 60)
-        first.must("for i in {1..300}; do [ ! -e /tmp/braid-bench-busy.ready ] || exit 0; sleep 0.1; done; exit 1", 60)
+        await_watcher(first)
         system.peer_back()
         text = writer.result()
     begin, end, done = window(text)
@@ -145,5 +168,7 @@ def busy(meter, number):
     if not found:
         raise BenchError("no write was done while the resync ran (%.2f s): %s" % (end - begin, text.strip()[-300:]))
     count, p50_ns, p99_ns = (int(word) for word in found.groups())
+    quiet = settled(meter)
     return {"value": count / (end - begin), "p50_us": p50_ns / 1000, "p99_us": p99_ns / 1000,
-            "seconds": round(end - begin, 3), "writes": count, "resync_done": done}
+            "p99_times": p99_ns / 1000 / quiet["quiet_p99_us"],
+            "seconds": round(end - begin, 3), "writes": count, "resync_done": done, **quiet}
