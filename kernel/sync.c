@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Resync, the side that has the data [R] [D2]: runs, one per target. Chunks: sync_chunk.c; decisions: core/resync.h.
+ * Resync, the side that has the data [R] [D2]: runs, one per target. Chunks: sync_chunk.c; decisions: core/resync.h, core/governor.h.
  *
  * Proof: a batch of chunks that are known to be the same is flushed at the target and here; when both flushes ended, its
  * bits are cleared, if the peer is still our target at that moment, looked at under the lock that the core changes
@@ -55,7 +55,7 @@ static void chunk_free(struct sync_chunk *chunk)
 	list_add(&chunk->entry, &run->free);
 	run->nr_busy--;
 	run->busy_bytes -= chunk->length_bytes;
-	resync_governor_done(&run->volume->sync->governor, now_ns, chunk->length_bytes, now_ns - chunk->begun_ns);
+	governor_done(&run->volume->sync->governor, now_ns, chunk->length_bytes, now_ns - chunk->begun_ns);
 	braid_sync_queue(run, &run->plan_work);
 }
 
@@ -167,11 +167,11 @@ void braid_sync_again(struct braid_sync *sync, u64 wait_ns)
 static u32 granted_bytes(struct sync_run *run)
 {
 	struct braid_volume *volume = run->volume;
-	struct resync_grant grant;
+	struct governor_grant grant;
 
 	if (list_empty(&run->free) || run->open.nr + run->nr_busy >= SYNC_BATCH_EXTENTS)
 		return 0;
-	grant = resync_governor_ask(&volume->sync->governor, ktime_get_ns(), volume->core.in_flight, run->busy_bytes,
+	grant = governor_ask(&volume->sync->governor, ktime_get_ns(), volume->core.in_flight, run->busy_bytes,
 				    volume->sync->nr_runs);
 	if (grant.wait_ns)
 		braid_sync_again(volume->sync, grant.wait_ns);
@@ -215,7 +215,7 @@ static void launch(struct sync_run *run, struct volume_peer *peer)
 		chunk->state = CHUNK_RANGE;
 		run->nr_busy++;
 		run->busy_bytes += chunk->length_bytes;
-		resync_governor_launched(&volume->sync->governor, chunk->length_bytes);
+		governor_launched(&volume->sync->governor, chunk->length_bytes);
 		if (braid_range_lock(&volume->ranges, &chunk->range, start_bytes, length_bytes, range_ready))
 			braid_sync_chunk_owns(chunk);
 	}
@@ -417,7 +417,7 @@ static void kick_runs(struct braid_sync *sync)
 
 void braid_sync_io_end(struct braid_volume *volume, u64 begun_ns)
 {
-	if (volume->sync->nr_runs && resync_governor_io(&volume->sync->governor, ktime_get_ns(), begun_ns))
+	if (volume->sync->nr_runs && governor_io(&volume->sync->governor, ktime_get_ns(), begun_ns))
 		kick_runs(volume->sync);
 }
 
@@ -487,7 +487,7 @@ void braid_sync_start(struct braid_volume *volume, u8 node)
 	run = run_alloc(volume, node);
 	spin_lock_irqsave(&volume->lock, flags);
 	if (!volume->sync->nr_runs++)
-		resync_governor_init(&volume->sync->governor);
+		governor_init(&volume->sync->governor);
 	volume->sync->run[node] = run;
 	braid_sync_queue(run, &run->plan_work);
 	spin_unlock_irqrestore(&volume->lock, flags);
@@ -507,7 +507,7 @@ static bool run_detach(struct sync_run *run)
 	run->stopped = true;
 	sync->run[run->node] = NULL;
 	sync->nr_runs--;
-	resync_governor_dropped(&sync->governor, ktime_get_ns(), run->busy_bytes);
+	governor_dropped(&sync->governor, ktime_get_ns(), run->busy_bytes);
 	for (i = 0; i < SYNC_CHUNKS; i++) {
 		data_out |= run->chunk[i].state == CHUNK_DATA;
 		braid_range_unlock(&run->volume->ranges, &run->chunk[i].range);

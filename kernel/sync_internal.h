@@ -16,6 +16,7 @@
 #define BRAID_SYNC_INTERNAL_H
 
 #include <linux/siphash.h>
+#include "core/governor.h"
 #include "core/resync.h"
 #include "data_path.h"
 
@@ -112,7 +113,7 @@ struct braid_sync {
 	struct braid_volume *volume;
 	struct sync_run *run[NODES_MAX];	/* under volume->lock */
 	u32 nr_runs;
-	struct resync_governor governor;
+	struct governor governor;
 	struct timer_list timer;	/* the governor said: ask again later; or there was no memory */
 };
 

@@ -73,7 +73,7 @@ class Result:
             entry["rounds"][system] = [rounded(value) for value in values]
             if system == "line_rate":
                 continue
-            for field in LATENCIES + ("metadata_per_1000", "p99_times", "seconds", "blocks_per_s", "sent_bytes"):
+            for field in LATENCIES + ("metadata_per_1000", "p99_times", "resync_mib_s", "seconds", "blocks_per_s", "sent_bytes"):
                 value = self.field(row, system, field)
                 if value is not None:
                     entry["%s_%s" % (system, field)] = value

@@ -13,6 +13,7 @@ LIMIT_S = 120
 BUSY_S = 10
 BUSY_PAUSE_S = 0.5      # on a machine of one processor some writes wait while the watcher looks: too few to be in the p99
 SETTLED_S = 3
+WRITE_SENT_BYTES = 4096 + 200   # about: data and headers of one write
 WATCHING = "/tmp/braid-bench-watching"
 SCATTERED_BLOCKS = 4096
 
@@ -25,7 +26,7 @@ mkfifo %(ready)s.pause && exec {pause}<>%(ready)s.pause || exit 1	# never readab
 probe() {
 %(probe)s
 }
-begun= pause_s=0.01
+begun= pause_s=0.01 sent=/sys/class/net/%(interface)s/statistics/tx_bytes
 : >%(ready)s
 limit=$((SECONDS + %(limit)d))
 while [ $SECONDS -lt $limit ]; do
@@ -33,8 +34,9 @@ while [ $SECONDS -lt $limit ]; do
 	case $S in
 	syncing)
 		seen=$EPOCHREALTIME
+		read -r sent_seen <$sent
 		if [ -z "$begun" ]; then
-			begun=$seen pause_s=%(pause)s
+			begun=$seen sent_begun=$sent_seen pause_s=%(pause)s
 			[ $SECONDS -ge $((limit - %(longest)d)) ] || limit=$((SECONDS + %(longest)d))
 		fi ;;
 	synced) break ;;
@@ -42,7 +44,7 @@ while [ $SECONDS -lt $limit ]; do
 	read -r -t $pause_s -u $pause
 done
 done=$EPOCHREALTIME
-echo "resync begun=$begun seen=$seen done=$done state=$S"
+echo "resync begun=$begun seen=$seen done=$done sent=$((sent_seen - sent_begun)) state=$S"
 """
 
 
@@ -59,9 +61,10 @@ def scatter_command(device, seed):
                 shlex.quote(device), SCATTERED_BLOCKS * 4096, seed))
 
 
-def watch(system, longest_s, pause_s):
+def watch(meter, longest_s, pause_s):
     """The watcher's command for a system; it watches a running resync for at most longest_s, and looks every pause_s."""
-    return WATCH % {"probe": system.probe, "limit": LIMIT_S, "longest": longest_s, "pause": pause_s, "ready": WATCHING}
+    return WATCH % {"probe": meter.system.probe, "limit": LIMIT_S, "longest": longest_s, "pause": pause_s, "ready": WATCHING,
+                    "interface": meter.site.primary.interface}
 
 
 def await_watcher(first):
@@ -70,14 +73,15 @@ def await_watcher(first):
 
 
 def window(text):
-    """(begin, last seen, end, whether it was done then) of the resync by the watcher's report; by the primary's clock."""
-    found = re.search(r"resync begun=([\d.]*) seen=([\d.]*) done=([\d.]*) state=(\w*)", text)
+    """(begin, last seen, end, bytes sent while it was seen, whether it was done at the end) of the resync by the watcher's
+    report; times by the primary's clock."""
+    found = re.search(r"resync begun=([\d.]*) seen=([\d.]*) done=([\d.]*) sent=(\d*) state=(\w*)", text)
     if not found:
         raise BenchError("the resync could not be watched: %s" % text.strip()[-300:])
     if not found.group(1):
-        raise BenchError("no resync was seen for %d s" % LIMIT_S if found.group(4) != "synced" else
+        raise BenchError("no resync was seen for %d s" % LIMIT_S if found.group(5) != "synced" else
                          "the resync was over before it was seen")
-    return tuple(float(time) for time in found.groups()[:3]) + (found.group(4) == "synced",)
+    return tuple(float(number) for number in found.groups()[:4]) + (found.group(5) == "synced",)
 
 
 def timed_resync(meter, dirty):
@@ -90,12 +94,12 @@ def timed_resync(meter, dirty):
     counter = Counter(meter.site) if meter.counts_to else None
     first.must("rm -f " + WATCHING)
     with ThreadPoolExecutor() as pool:
-        watcher = pool.submit(first.must, watch(system, LIMIT_S, 0.01), 2 * LIMIT_S + 20)
+        watcher = pool.submit(first.must, watch(meter, LIMIT_S, 0.01), 2 * LIMIT_S + 20)
         await_watcher(first)
         if counter:
             counter.start()
         system.peer_back()
-        begin, _, end, done = window(watcher.result())
+        begin, _, end, _, done = window(watcher.result())
     if counter:
         counter.stop()
     if not done:
@@ -160,18 +164,19 @@ def busy(meter, number):
     first.must(fill_command(system.device, 3000 + number) + " && rm -f /tmp/braid-bench-busy* " + WATCHING, LIMIT_S)
     fio = ("fio --name=busy --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 --time_based "
            "--runtime=%d" % (shlex.quote(system.device), LIMIT_S + 20))
-    script = BUSY % {"fio": fio, "settle": 2, "watch": watch(system, BUSY_S, BUSY_PAUSE_S)}
+    script = BUSY % {"fio": fio, "settle": 2, "watch": watch(meter, BUSY_S, BUSY_PAUSE_S)}
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(first.must, script, LIMIT_S + 60)
         await_watcher(first)
         system.peer_back()
         text = writer.result()
-    begin, end, _, done = window(text)
+    begin, end, _, sent, done = window(text)
     found = re.search(r"samples (\d+) p50 (\d+) p99 (\d+)", text)
     if not found:
         raise BenchError("no write was done while the resync ran (%.2f s): %s" % (end - begin, text.strip()[-300:]))
     count, p50_ns, p99_ns = (int(word) for word in found.groups())
     quiet = settled(meter)
     return {"value": count / (end - begin), "p50_us": p50_ns / 1000, "p99_us": p99_ns / 1000,
+            "resync_mib_s": (sent - count * WRITE_SENT_BYTES) / (end - begin) / (1 << 20),
             "p99_times": p99_ns / 1000 / quiet["quiet_p99_us"],
             "seconds": round(end - begin, 3), "writes": count, "resync_done": done, **quiet}

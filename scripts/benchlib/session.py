@@ -172,7 +172,8 @@ def details(found):
     if found.get("p50_us") is not None:
         parts.append("p50 %.0f us p99 %.0f us" % (found["p50_us"], found["p99_us"] or 0))
     if found.get("quiet_p99_us"):
-        parts.append("without the resync p50 %.0f us p99 %.0f us" % (found["quiet_p50_us"], found["quiet_p99_us"]))
+        parts.append("resync %.1f MiB/s; without it p50 %.0f us p99 %.0f us" % (
+            found["resync_mib_s"], found["quiet_p50_us"], found["quiet_p99_us"]))
     for side, counters in found.get("counters", {}).items():
         parts.append(side + " " + " ".join("%s %.3g" % (short, counters[key]) for key, short in (
             ("packets", "pkt"), ("context_switches", "ctx"), ("interrupts", "irq"), ("metadata_writes", "meta"))
