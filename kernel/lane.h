@@ -19,6 +19,7 @@
 #include <linux/wait.h>
 #include <linux/workqueue.h>
 #include <net/sock.h>
+#include "core/dues.h"
 #include "node.h"
 
 enum {
@@ -68,8 +69,7 @@ struct braid_lane {
 	bool send_again;	/* the send work came while somebody else was the sender; under lock */
 	bool acks_waiting;	/* the tasklet found the socket in use: the sender runs it again; under lock */
 	bool gathering;		/* what is queued is left to those of lane_gather.c; under lock */
-	bool was_alone;		/* the write that the thread found there last; under lock */
-	u32 due;		/* writes that ended, in whose place none has come (lane_gather.c); under lock */
+	struct dues dues;	/* under lock */
 	u64 unanswered_id;	/* of the newest change that was sent, until it is acknowledged; atomic */
 
 	bool authenticated;	/* receive work sets it last (release); then auth does not change any more */

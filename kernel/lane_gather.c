@@ -1,29 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writes that gather on a lane [N5], so that many share a call of the socket and a packet.
- *
- * Whose: direct writes that come one by one (LANE_SOON; io_plug.c says who). Their submitter may have many under way and is perhaps
- * about to make the next; nobody tells. Two things say that a write need not go alone:
- *
- *   unanswered   the newest change that was sent has no answer yet: one will come.
- *   due          writes that answers ended, and in whose place none has come since. Who has a queue of 32 and gets 32 answers comes
- *                with the first of 32.
+ * Writes that gather on a lane [N5], so that many share a call of the socket and a packet. Whose: direct writes that come one by one
+ * (LANE_SOON; io_plug.c says who). Which of them wait for company: core/dues.h.
  *
  * What gathered goes out with the first of: an answer; enough for a burst; a frame that does not wait, as a flush; the processor has
  * nothing better to do, when a thread of low priority gets its turn. That is at once if another processor is idle, or when the
  * submitter sleeps. An answer that never comes (the peer's stream ended) or others who keep the processor busy leave the thread, which
  * gets its share. No timer is set for it; should all fail, the next ping of the session takes it along.
- *
- * One write at a time has nothing unanswered and nothing due but itself: it goes at once. So an answer counts before those are told whose
- * writes it ends. Who ends a deep queue leaves dues behind. The thread sees that: where it finds a single write and did so the last
- * time, too, nobody comes. Once alone says little: the thread may have had its share of a busy processor.
  */
 #include "lane.h"
 
-enum {
-	GATHERER_NICE = 10,	/* does not take the processor from the writer, and has it when the writer sleeps */
-	GATHER_DUE_MAX = 256,
-};
+enum { GATHERER_NICE = 10 };	/* does not take the processor from the writer, and has it when the writer sleeps */
 
 /*
  * One for each number that a data lane can have, whatever the number of peers. They are made when the module is loaded: a thread
@@ -62,13 +49,8 @@ static void gather_work(struct kthread_work *work)
 	struct braid_lane *lane = container_of(work, struct braid_lane, gather_work);
 
 	spin_lock_bh(&lane->lock);
-	if (lane->gathering) {
-		bool alone = list_is_singular(&lane->queue);
-
-		if (alone)
-			lane->due = lane->was_alone ? 0 : lane->due / 2;
-		lane->was_alone = alone;
-	}
+	if (lane->gathering)
+		dues_looked(&lane->dues, list_is_singular(&lane->queue));
 	spin_unlock_bh(&lane->lock);
 	if (braid_lane_send_held(lane, LANE_AT_ONCE))
 		braid_lane_send_now(lane);
@@ -81,13 +63,13 @@ void braid_lane_gather_init(struct braid_lane *lane)
 
 void braid_lane_came(struct braid_lane *lane, const struct braid_frame *frame)
 {
-	if (lane->due && frame->header.request_id & SESSION_ID_GATHERS)
-		lane->due--;
+	if (frame->header.request_id & SESSION_ID_GATHERS)
+		dues_came(&lane->dues);
 }
 
 bool braid_lane_gathers(struct braid_lane *lane)
 {
-	if ((!READ_ONCE(lane->unanswered_id) && !lane->due) || lane->queued_bytes >= LANE_BURST_BYTES)
+	if (!dues_wait(&lane->dues, READ_ONCE(lane->unanswered_id), lane->queued_bytes >= LANE_BURST_BYTES))
 		return false;
 	if (!lane->gathering)
 		kthread_queue_work(gatherers[lane->number], &lane->gather_work);
@@ -111,7 +93,7 @@ void braid_lane_answered(struct braid_lane *lane, const struct wire_acks *acks)
 	if (!ended)
 		return;
 	spin_lock_bh(&lane->lock);
-	lane->due = min_t(u32, lane->due + ended, GATHER_DUE_MAX);
+	dues_ended(&lane->dues, ended);
 	spin_unlock_bh(&lane->lock);
 }
 
