@@ -171,6 +171,8 @@ def busy(meter, number):
         system.peer_back()
         text = writer.result()
     begin, end, _, sent, done = window(text)
+    if end <= begin:
+        raise BenchError("the resync was over within %.1f s, which tells nothing of writes beside it" % BUSY_PAUSE_S)
     found = re.search(r"samples (\d+) p50 (\d+) p99 (\d+)", text)
     if not found:
         raise BenchError("no write was done while the resync ran (%.2f s): %s" % (end - begin, text.strip()[-300:]))
