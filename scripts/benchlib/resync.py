@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from benchlib import rows
 from benchlib.instructions import Counter
 from benchlib.nodes import BenchError
-from benchlib.systems import wait_until
+from benchlib.systems import wait_in_sync, wait_until
 
 LIMIT_S = 120
 BUSY_S = 10
@@ -21,7 +21,7 @@ SCATTERED_BLOCKS = 4096
 # clock. It looks often until it sees one, which the measurement waits for; what it costs then is for the caller to choose.
 WATCH = r"""
 set +e
-rm -f %(ready)s %(ready)s.pause
+rm -f %(ready)s.pause
 mkfifo %(ready)s.pause && exec {pause}<>%(ready)s.pause || exit 1	# never readable: a pause without a process
 probe() {
 %(probe)s
@@ -130,6 +130,8 @@ def scattered(meter, number):
             "blocks_per_s": round(SCATTERED_BLOCKS / seconds)}
 
 
+BUSY_FIO = ("fio --name=busy --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 --time_based "
+            "--runtime=%d")
 BUSY = r"""
 cd /tmp && rm -f braid-bench-busy*
 %(fio)s --write_lat_log=braid-bench-busy --log_unix_epoch=1 >/tmp/braid-bench-busy.txt 2>&1 &
@@ -138,7 +140,7 @@ sleep %(settle)s
 %(watch)s
 kill -INT $fio
 wait $fio
-awk -F ', *' -v begun="$begun" -v done="$seen" 'begun != "" && done != "" && $1 >= begun * 1000 && $1 <= done * 1000 {
+awk -F ', *' -v begun="$begun" -v seen="$seen" 'begun != "" && $1 >= begun * 1000 && $1 <= seen * 1000 {
 	print $2 }' braid-bench-busy_lat.1.log | sort -n | awk '{ ns[NR] = $1 }
 	END { if (NR) printf "samples %%d p50 %%d p99 %%d\n", NR, ns[int((NR + 1) / 2)], ns[int(NR * 0.99 + 0.5)] }'
 tail -n 3 /tmp/braid-bench-busy.txt
@@ -148,11 +150,9 @@ tail -n 3 /tmp/braid-bench-busy.txt
 def settled(meter):
     """Latencies of the same writes once the resync is over, by which those beside it are measured."""
     system, first = meter.system, meter.site.primary
-    wait_until(first, LIMIT_S, "in sync again", "probe() {\n%s\n}\nprobe; [ $S = synced ]" % system.probe)
-    text = first.must("fio --name=settled --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 "
-                      "--time_based --runtime=%d --lat_percentiles=1 --output-format=json 2>&1" % (
-                          shlex.quote(system.device), SETTLED_S), 60)
-    found = rows.fio_result(text)
+    wait_in_sync(first, system, LIMIT_S)
+    found = rows.fio_result(first.must(BUSY_FIO % (shlex.quote(system.device), SETTLED_S) +
+                                       " --lat_percentiles=1 --output-format=json 2>&1", 60))
     return {"quiet_p50_us": found["p50_us"], "quiet_p99_us": found["p99_us"]}
 
 
@@ -162,8 +162,7 @@ def busy(meter, number):
     system, first = meter.system, meter.site.primary
     system.peer_gone()
     first.must(fill_command(system.device, 3000 + number) + " && rm -f /tmp/braid-bench-busy* " + WATCHING, LIMIT_S)
-    fio = ("fio --name=busy --filename=%s --direct=1 --ioengine=libaio --rw=randwrite --bs=4k --iodepth=1 --time_based "
-           "--runtime=%d" % (shlex.quote(system.device), LIMIT_S + 20))
+    fio = BUSY_FIO % (shlex.quote(system.device), LIMIT_S + 20)
     script = BUSY % {"fio": fio, "settle": 2, "watch": watch(meter, BUSY_S, BUSY_PAUSE_S)}
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(first.must, script, LIMIT_S + 60)

@@ -7,7 +7,7 @@ import time
 
 from benchlib import instructions, pgbench, resync, rows
 from benchlib.nodes import BenchError
-from benchlib.systems import wait_until
+from benchlib.systems import wait_in_sync
 
 OTHERS = {"resync-full": resync.full, "resync-scattered": resync.scattered, "resync-busy-4k": resync.busy}
 
@@ -156,8 +156,7 @@ class Session:
     def rejoin(self, system):
         """The peer comes back and gets what it missed."""
         system.peer_back()
-        wait_until(self.site.primary, resync.LIMIT_S, "in sync again",
-                   "probe() {\n%s\n}\nprobe; [ $S = synced ]" % system.probe)
+        wait_in_sync(self.site.primary, system, resync.LIMIT_S)
 
     def fail(self, number, system, row, error, quiet=False):
         """Remember why a value is missing, and say it."""

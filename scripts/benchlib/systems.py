@@ -73,6 +73,11 @@ def wait_until(node, seconds, what, command):
         time.sleep(0.1)
 
 
+def wait_in_sync(node, system, seconds):
+    """Poll until the system says so on the node."""
+    wait_until(node, seconds, "in sync again", "probe() {\n%s\n}\nprobe; [ $S = synced ]" % system.probe)
+
+
 class Raw(System):
     """The disk itself."""
 

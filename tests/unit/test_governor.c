@@ -5,24 +5,14 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <cmocka.h>
 
 #include "../../kernel/core/governor.h"
+#include "../lib/random.h"
 
 #define US 1000ull
 #define MS 1000000ull
-
-static u64 random_state = 1;
-
-static u64 below(u64 limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state % limit;
-}
 
 /* ---- the governor and a queue ---- */
 
@@ -51,7 +41,7 @@ struct model {
 	u32 writes_in_flight;
 	u32 chunks_in_flight;
 	u64 stir_until_ns, stir_ns;	/* until then each write needs so much more, whatever the resync does */
-	u64 hiccup_period_ns, hiccup_ns;	/* at the begin of each period nothing is served for so long */
+	u64 hiccup_period_ns, hiccup_ns;	/* writes that come at the begin of each period wait till so late in it */
 	u64 chunk_bytes_done;
 	u64 write_ns[MODEL_WRITES_MAX];	/* what writes took since forget_writes() */
 	u32 nr_writes;
@@ -64,7 +54,7 @@ static struct model model;
 static void model_init(u32 depth, u64 write_service_ns, u64 wire_ns)
 {
 	memset(&model, 0, sizeof(model));
-	random_state = 88172645463325252ull;
+	random_state = 1;
 	governor_init(&model.governor);
 	model.now_ns = 1000 * MS;
 	model.depth = depth;
@@ -91,7 +81,7 @@ static void submit(u64 service_ns, u32 bytes)
 static void application(void)
 {
 	while (model.writes_in_flight < model.depth) {
-		u64 service_ns = model.write_service_ns + below(model.jitter_ns + 1);
+		u64 service_ns = model.write_service_ns + random_u64() % (model.jitter_ns + 1);
 
 		if (model.now_ns < model.stir_until_ns)
 			service_ns += model.stir_ns;
@@ -107,11 +97,10 @@ static void resync(void)
 	struct governor_grant grant;
 
 	while (model.resync) {
-		grant = governor_ask(&model.governor, model.now_ns, model.writes_in_flight,
-					    model.governor.in_flight_bytes, 1);
+		grant = governor_ask(&model.governor, model.now_ns, model.writes_in_flight, model.governor.in_flight_bytes, 1);
 		assert_true(grant.chunk_bytes <= RESYNC_CHUNK_BYTES && grant.chunk_bytes % RESYNC_PIECE_BYTES == 0);
 		assert_true(!grant.chunk_bytes || !grant.wait_ns);
-		assert_true(grant.wait_ns <= GOVERNOR_PROBE_NS);		/* bounded */
+		assert_true(grant.wait_ns <= GOVERNOR_PROBE_NS);	/* bounded */
 		if (!model.chunks_in_flight)
 			assert_true(grant.chunk_bytes || grant.wait_ns);	/* nobody else would wake it up */
 		if (!grant.chunk_bytes) {
@@ -431,7 +420,7 @@ static void measure(u64 took_us, u64 longest_us)
 	writes_took(GOVERNOR_MEASURE_WRITES - 1, took_us);
 	write_took(longest_us);
 	assert_false(governor.probing);
-	governor.changed_ns = now_ns;
+	governor.changed_ns = now_ns;		/* the way here took none of the time in which the price falls */
 }
 
 static void measured(u64 took_us, u64 longest_us)
@@ -544,7 +533,7 @@ static void test_hiccup_is_made_up_for(void **state)
 	assert_true(governor.busy_bytes > GOVERNOR_BUSY_BYTES_START);
 	writes_took(20, 5000);
 	assert_int_equal(governor.busy_bytes, GOVERNOR_BUSY_BYTES_MIN);
-	governor.credit = 0;
+	governor.credit = 0;			/* what is owed is another test's */
 	while (governor.busy_bytes < GOVERNOR_BUSY_BYTES_START / 2 && ++writes < 10000)
 		write_took(500);
 	assert_true(writes <= 700);

@@ -5,22 +5,11 @@
  */
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 #include <cmocka.h>
 
 #include "../../kernel/core/resync.h"
-
-static u64 random_state = 1;
-
-static u64 below(u64 limit)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state % limit;
-}
+#include "../lib/random.h"
 
 /* ---- compare or send ---- */
 
@@ -187,12 +176,9 @@ static void test_random_batches(void **state)
 {
 	enum { PIECES = 64, GRANULES = 40 };
 	const u32 piece = 4096, granule = PIECES * 4096;
-	const char *seed = getenv("SEED");
 	u32 round;
 
 	(void)state;
-	random_state = seed ? strtoull(seed, NULL, 0) : (u64)time(NULL) * 2 + 1;
-	print_message("SEED=%llu\n", (unsigned long long)random_state);
 	for (round = 0; round < 200; round++) {
 		static bool proven[GRANULES * PIECES];
 		struct resync_extent extent[64];
@@ -202,7 +188,7 @@ static void test_random_batches(void **state)
 		memset(proven, 0, sizeof(proven));
 		for (batch = 0; batch < 30; batch++) {
 			while (nr < 48) {
-				u32 start = (u32)below(GRANULES * PIECES), length = (u32)below(PIECES) + 1;
+				u32 start = (u32)random_below(GRANULES * PIECES), length = (u32)random_below(PIECES) + 1;
 
 				if (start + length > GRANULES * PIECES)
 					continue;
@@ -232,5 +218,6 @@ int main(void)
 		cmocka_unit_test(test_random_batches),
 	};
 
+	random_init();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
